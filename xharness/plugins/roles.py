@@ -82,9 +82,20 @@ class Evaluator(Protocol):
 
     kind: str
 
-    def evaluate(self, model: Any, data: Any, task: TaskCard) -> Outcome:
-        """`data` is a `xharness.data.items.Dataset`. Raises PluginError when the model lacks
-        the capability that the kind needs, DataError when there is nothing to score."""
+    def evaluate(self, model: Any, data: Any, task: TaskCard, metric: Metric) -> Outcome:
+        """`data` is a `xharness.data.items.Dataset`, `metric` the one that the card names.
+        Raises PluginError when the model lacks the capability that the kind needs, DataError
+        when there is nothing to score."""
+        ...
+
+
+class Metric(Protocol):
+    """A pure function of gold and predictions with a `name`; see `xharness.metrics`."""
+
+    name: str
+
+    def __call__(self, gold: Sequence[Any], predicted: Sequence[Any], language: str) -> Scored:
+        """One entry an item on both sides. Raises DataError on empty or unequal sides."""
         ...
 
 
