@@ -61,6 +61,7 @@ class Recipe(Strict):
     empty_windows     share of the question windows without the answer that are trained on.
     max_length, doc_stride  replace the task's values in training only; None keeps them.
     select            `dev` keeps the weights with the best English dev score, `last` the last.
+    select_every      steps between two looks at the dev score; 0 looks after each epoch.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Recipe(Strict):
     freeze_embeddings: bool = False
     precision: Precision = "fp32"
     select: Literal["dev", "last"] = "last"
+    select_every: int = 0
 
 
 class TaskCard(Strict):

@@ -1,0 +1,142 @@
+"""What is written down about a run: cells, the run itself, the leaderboard.
+
+Numbers are JSON numbers with full precision; shares are percent. Everything in a cell record
+but `created` and `timing` is a function of the inputs, so that an interrupted and resumed run
+leaves the same bytes as an undisturbed one. Readers take unknown keys (forward compatible);
+adding a key changes nothing, changing a meaning changes the number in the schema's name.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from xharness.cards import Preprocessing, Profile, Recipe
+
+CELL_SCHEMA = "xharness.cell/1"
+RUN_SCHEMA = "xharness.run/1"
+LEADERBOARD_SCHEMA = "xharness.leaderboard/1"
+DEFAULT_SEED = 42
+
+
+class File(msgspec.Struct, frozen=True):
+    """A data file; `path` is relative to the data root."""
+
+    path: str
+    sha256: str
+    bytes: int
+    rows: int
+
+
+class PhaseRecord(msgspec.Struct, frozen=True):
+    """One training of a lineage. `address` is the digest of all that made the checkpoint."""
+
+    task: str
+    recipe: Recipe
+    seed: int
+    address: str
+    files: list[File]
+    notes: list[str] = []
+
+
+class ModelRecord(msgspec.Struct, frozen=True):
+    """The model that was evaluated. `profile` is set where sentence vectors were taken."""
+
+    name: str
+    producer: str
+    card_sha256: str
+    backbone: dict[str, Any]
+    lineage: list[PhaseRecord]
+    dtype: str
+    profile: Profile | None = None
+
+
+class TaskRecord(msgspec.Struct, frozen=True):
+    """The task as it was evaluated."""
+
+    name: str
+    version: int
+    kind: str
+    card_sha256: str
+    split: str
+    preprocessing: Preprocessing
+    note: str = ""
+
+
+class LanguageRecord(msgspec.Struct, frozen=True):
+    """The language as the benchmark writes it, and what it is grouped by."""
+
+    code: str
+    name: str
+    family: str
+    script: str
+
+
+class DataRecord(msgspec.Struct, frozen=True):
+    """What was evaluated on; the digests cover ordered item ids and gold labels."""
+
+    source: str
+    files: list[File]
+    items_sha256: str
+    gold_sha256: str
+    notes: list[str]
+
+
+class Result(msgspec.Struct, frozen=True):
+    """Scores. `primary` names the values whose mean is `score`; all are better when higher."""
+
+    values: dict[str, float]
+    primary: list[str]
+    score: float
+    n_items: int
+    variants: dict[str, str]
+    unit: str = "percent"
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a cell failed: the error's type, its message and the end of its traceback."""
+
+    type: str
+    message: str
+    traceback: str
+
+
+class CellRecord(msgspec.Struct, frozen=True):
+    """One cell: model x task x language x seed. It is the only proof that a cell is done.
+
+    inputs           digest of all that the result depends on; resuming compares it.
+    comparable_hash  digest of what was measured, without model, hardware and versions.
+    items            digest of the per-item file, `submission` of the prediction file.
+    """
+
+    schema: str
+    id: str
+    status: Literal["ok", "failed", "skipped"]
+    created: str
+    model: ModelRecord
+    task: TaskRecord
+    language: LanguageRecord
+    seed: int
+    limit: int | None
+    inputs: str
+    comparable_hash: str | None = None
+    data: DataRecord | None = None
+    result: Result | None = None
+    items: str | None = None
+    submission: str | None = None
+    reason: str | None = None
+    failure: Failure | None = None
+    timing: dict[str, float] = {}
+
+
+class RunRecord(msgspec.Struct, frozen=True):
+    """The run: what was asked for, and on what it ran. `started` changes when it is resumed."""
+
+    schema: str
+    suite: str
+    request: dict[str, Any]
+    started: str
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    plugins: list[dict[str, Any]] = []
