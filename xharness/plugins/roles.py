@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from xharness.cards import ModelCard, Preprocessing, Profile, Recipe, TaskCard
+from xharness.cards import ModelCard, Profile, Recipe, TaskCard
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,62 +119,73 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Phase:
-    """One training run of a lineage, before anything is trained: pure, from cards alone."""
+    """One training run of a lineage, before it is trained.
+
+    address   digest of all that makes the checkpoint: equal addresses are trained once.
+    notes     what a reader of its scores must know, e.g. that a stand-in was trained on.
+    """
 
     task: TaskCard
     recipe: Recipe
     seed: int
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        return self.task.preprocessing
+    address: str
+    files: Sequence[Any]
+    notes: Sequence[str]
+    trained: bool
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a producer needs to make a model, made once for each run.
+    """What a producer needs to make models, made once for each run and seed.
 
-    source      where training data comes from.
-    train       `missing` trains what no checkpoint exists for, `never` is an error that names
-                the command.
-    evaluated   (task, split, language) triples of the run: none of them may be selected on.
-    progress    called with a line of text about the training step, its loss and its ETA.
+    backbone   card -> its backbone, loaded on the run's device.
+    identify   card -> what identifies the backbone's weights, without loading them.
+    evaluated  (task, split, language) triples of the run: none of them is selected on.
+    tasks, recipe, evaluator, metric   look-ups by name.
+    on_step    called with phase, step, steps and loss.
     """
 
     source: Source
-    checkpoints: Any
+    checkpoints: Path
     device: str
     dtype: str
-    batch_size: str
+    batch_tokens: int | None
     seed: int
-    train: str
     evaluated: frozenset[tuple[str, str, str]]
     tasks: Mapping[str, TaskCard]
-    recipe: Callable[[TaskCard], Recipe]
-    backbone: Callable[[], Any]
+    recipe: Callable[[ModelCard, TaskCard], Recipe]
+    backbone: Callable[[ModelCard], Any]
+    identify: Callable[[ModelCard], Mapping[str, Any]]
     evaluator: Callable[[str], Evaluator]
-    hook: Any
-    limit: int | None = None
-
-
-class Producer(Protocol):
-    name: str
-
-    def phases(self, card: ModelCard, task: TaskCard, context: Context) -> list[Phase]:
-        """The trainings that the model for `task` needs, in order; pure."""
-        ...
-
-    def produce(self, card: ModelCard, task: TaskCard, context: Context) -> Produced:
-        """A model that is ready to be evaluated on `task`."""
-        ...
+    metric: Callable[[str], Metric]
+    on_step: Callable[[Phase, int, int, float], None]
 
 
 @dataclass(frozen=True)
 class Produced:
-    """A model and where it comes from, as the records will tell it."""
+    """A model, and what the records tell about the weights behind it."""
 
     model: Any
     backbone: Mapping[str, Any]
-    lineage: Sequence[Mapping[str, Any]]
     profile: Profile
-    notes: Sequence[str] = ()
+
+
+class Producer(Protocol):
+    """Turns a model card and a task into a model: fine-tunes, loads, or both."""
+
+    name: str
+
+    def lineage(self, card: ModelCard, task: TaskCard, context: Context) -> list[Phase]:
+        """The trainings behind the model for `task`, in order. Trains nothing, loads no weights.
+        Raises MissingData when the source lacks training data that is not trained on yet."""
+        ...
+
+    def train(self, card: ModelCard, lineage: Sequence[Phase], context: Context) -> None:
+        """Trains the last phase of `lineage`; the ones before it are trained already."""
+        ...
+
+    def produce(
+        self, card: ModelCard, task: TaskCard, lineage: Sequence[Phase], context: Context
+    ) -> Produced:
+        """A model that is ready to be evaluated on `task`; the whole lineage is trained."""
+        ...

@@ -1,0 +1,203 @@
+"""The one training loop, in the order of the algorithm.
+
+Every random choice has a stream of its own, seeded by what it decides about (head, data order,
+dropout of step N), so that changing one leaves the others as they were and a run that was
+killed goes on exactly as if it had not been.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from xharness.cards import Recipe
+from xharness.errors import XharnessError
+from xharness.inference.network import Example, Network
+
+# Tokens of one forward and backward pass; a step's batch is cut into passes of at most so many.
+MICRO_BATCH_TOKENS = {"cpu": 8192, "cuda": 32768}
+SECONDS_BETWEEN_STATES = 60.0
+
+
+def stream(seed: int, *name: object) -> int:
+    """The seed of a random sub-stream: a function of `seed` and the stream's name alone."""
+    text = "/".join(map(str, (seed, *name)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+def rate_factor(step: int, steps: int, warmup: float) -> float:
+    """Share of the peak learning rate at `step` (0-based): linear warm-up, then linear decay to
+    0. `warmup` below 1 is a share of `steps`, else a number of steps; one as long as the whole
+    training or longer never gets to decay, as in the official scripts."""
+    warm = warmup if warmup >= 1 else math.ceil(warmup * steps)
+    if step < warm:
+        return step / warm
+    return max(0.0, (steps - step) / max(1.0, steps - warm))
+
+
+def micro_batches(batch: Sequence[Example], budget: int) -> Iterator[list[Example]]:
+    """Cuts a batch into passes of at most `budget` tokens (or one example)."""
+    passed: list[Example] = []
+    for example in batch:
+        if passed and sum(e.tokens for e in passed) + example.tokens > budget:
+            yield passed
+            passed = []
+        passed.append(example)
+    yield passed
+
+
+def train(
+    network: Network,
+    examples: Sequence[Example],
+    recipe: Recipe,
+    *,
+    seed: int,
+    state: Path,
+    on_step: Callable[[int, int, float], None],
+    dev_score: Callable[[], float] | None = None,
+) -> dict[str, float]:
+    """Trains `network` in place and returns what is worth recording about it.
+
+    dev_score  called between steps when the recipe selects on dev; higher is better, the first
+               of equals wins.
+    state      file that is rewritten about once a minute; a training that finds it goes on from
+               there. It is deleted at the end.
+    on_step    called after each step with its number (from 1), the number of steps and the loss.
+
+    Raises XharnessError when the loss is not finite.
+    """
+    if not examples:
+        raise XharnessError("there is nothing to train on: the training data gave no example")
+    groups = network.parameter_groups(recipe)
+    peaks = [group["lr"] for group in groups]
+    parameters = [p for group in groups for p in group["params"]]
+    optimizer = torch.optim.AdamW(groups, eps=recipe.adam_epsilon, fused=True)
+    device = parameters[0].device.type
+    per_epoch = math.ceil(len(examples) / recipe.batch_size)
+    steps = per_epoch * recipe.epochs
+    look_every = recipe.select_every or per_epoch
+    selecting = recipe.select == "dev" and dev_score is not None
+    step, best_score, best = _restore(state, network, optimizer)
+    saved_at = time.monotonic()
+
+    while step < steps:
+        epoch, position = divmod(step, per_epoch)
+        order = random.Random(stream(seed, "order", epoch)).sample(
+            range(len(examples)), len(examples)
+        )
+        for start in range(position * recipe.batch_size, len(examples), recipe.batch_size):
+            batch = [examples[i] for i in order[start : start + recipe.batch_size]]
+            units = sum(example.units for example in batch)
+            for group, peak in zip(groups, peaks, strict=True):
+                group["lr"] = peak * rate_factor(step, steps, recipe.warmup)
+            network.train()
+            torch.manual_seed(stream(seed, "dropout", step))
+            optimizer.zero_grad(set_to_none=True)
+            loss = 0.0
+            budget = MICRO_BATCH_TOKENS[device] if network.batchable else 2**62
+            for passed in micro_batches(batch, budget):
+                with _autocast(device, recipe):
+                    mean = network.loss(passed)  # () mean over the units of this pass
+                # Passes differ in units, so each counts by its share of them.
+                share = sum(example.units for example in passed) / max(1, units)
+                (mean * share).backward()
+                loss += float(mean.detach()) * share
+            if not math.isfinite(loss):
+                raise XharnessError(
+                    f"the loss is {loss} at step {step + 1} of {steps}; "
+                    f"a lower learning rate than {recipe.learning_rate} may help"
+                )
+            torch.nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)
+            optimizer.step()
+            step += 1
+            on_step(step, steps, loss)
+            if selecting and (step % look_every == 0 or step == steps):
+                network.eval()
+                score = dev_score() if dev_score else 0.0
+                if score > best_score:
+                    best_score, best = score, _trainable(network)
+            if time.monotonic() - saved_at > SECONDS_BETWEEN_STATES and step < steps:
+                _save(state, network, optimizer, step, best_score, best)
+                saved_at = time.monotonic()
+
+    if best:
+        _put(network, best)
+    network.eval()
+    state.unlink(missing_ok=True)
+    return {"steps": steps, **({"dev_score": best_score} if best else {})}
+
+
+def _autocast(device: str, recipe: Recipe) -> torch.autocast | nullcontext[None]:
+    if recipe.precision == "bf16":
+        return torch.autocast(device, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def _trainable(network: Network) -> dict[str, torch.Tensor]:
+    return {
+        name: parameter.detach().clone()
+        for name, parameter in network.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def _put(network: Network, weights: dict[str, torch.Tensor]) -> None:
+    parameters = dict(network.named_parameters())
+    with torch.no_grad():
+        for name, value in weights.items():
+            parameters[name].copy_(value)
+
+
+def _save(
+    state: Path,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    best_score: float,
+    best: dict[str, torch.Tensor],
+) -> None:
+    tensors = {f"best/{name}": value for name, value in best.items()}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            tensors[f"weight/{name}"] = parameter.detach()
+            for key, value in optimizer.state[parameter].items():
+                tensors[f"{key}/{name}"] = value
+    whole = state.with_suffix(".tmp")
+    facts = {"step": step, "best_score": best_score if best else None}
+    save_file(tensors, whole, {"facts": json.dumps(facts)})
+    with whole.open("rb") as file:
+        os.fsync(file.fileno())
+    whole.replace(state)
+
+
+def _restore(
+    state: Path, network: Network, optimizer: torch.optim.Optimizer
+) -> tuple[int, float, dict[str, torch.Tensor]]:
+    if not state.is_file():
+        return 0, -math.inf, {}
+    device = next(network.parameters()).device
+    with safe_open(state, framework="pt", device=str(device)) as file:
+        facts = json.loads(file.metadata()["facts"])
+        stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    parts: dict[str, dict[str, torch.Tensor]] = {}
+    for key, value in stored.items():
+        part, name = key.split("/", 1)
+        parts.setdefault(part, {})[name] = value
+    _put(network, parts.pop("weight"))
+    best = parts.pop("best", {})
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            optimizer.state[parameter] = {key: values[name] for key, values in parts.items()}
+    score = facts["best_score"]
+    return facts["step"], -math.inf if score is None else score, best
