@@ -140,7 +140,8 @@ class Context:
 
     backbone   card -> its backbone, loaded on the run's device.
     identify   card -> what identifies the backbone's weights, without loading them.
-    evaluated  (task, split, language) triples of the run: none of them is selected on.
+    evaluated_split  task, language -> the split that is evaluated, or None: it is not
+               selected on.
     tasks, recipe, evaluator, metric   look-ups by name.
     on_step    called with phase, step, steps and loss.
     """
@@ -151,7 +152,7 @@ class Context:
     dtype: str
     batch_tokens: int | None
     seed: int
-    evaluated: frozenset[tuple[str, str, str]]
+    evaluated_split: Callable[[TaskCard, str], str | None]
     tasks: Mapping[str, TaskCard]
     recipe: Callable[[ModelCard, TaskCard], Recipe]
     backbone: Callable[[ModelCard], Any]

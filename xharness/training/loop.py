@@ -198,6 +198,7 @@ def _restore(
     best = parts.pop("best", {})
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            optimizer.state[parameter] = {key: values[name] for key, values in parts.items()}
+            # A parameter that never had a gradient has no moments.
+            optimizer.state[parameter] = {k: v[name] for k, v in parts.items() if name in v}
     score = facts["best_score"]
     return facts["step"], -math.inf if score is None else score, best

@@ -1,0 +1,193 @@
+"""Producer `standard`: fine-tune on a task's English training data, phase after phase."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock
+
+from xharness.cards import ModelCard, Recipe, TaskCard, digest
+from xharness.errors import CardError, MissingData
+from xharness.plugins.roles import Context, Phase, Produced
+
+# Part of every address: raise it when training changes what comes out of the same inputs.
+TRAINING_VERSION = 1
+SOURCE_LANGUAGE = "en"
+
+
+class Standard:
+    """Trains on the tasks that a task card (or the model card, for that task) names in
+    `train_on`, one phase each, and evaluates the last one's model.
+
+    A head is carried on where the next phase has the same kind and labels, as in the official
+    Social IQa -> COPA chain (google-research/xtreme, scripts/train_xcopa.sh); else it is new.
+    Retrieval tasks use the encoder of the last phase, whatever its head was.
+    """
+
+    name = "standard"
+
+    def lineage(self, card: ModelCard, task: TaskCard, context: Context) -> list[Phase]:
+        phases: list[Phase] = []
+        for name in card.train_on.get(task.name, task.train_on):
+            trained_on = context.tasks[name]
+            phases.append(_phase(card, task, trained_on, phases, context))
+        if phases:
+            _check_fits(card, phases[-1].task, task)
+        return phases
+
+    def train(self, card: ModelCard, lineage: Sequence[Phase], context: Context) -> None:
+        from xharness.inference import checkpoint
+        from xharness.inference.network import Network
+        from xharness.inference.predictor import predictor
+        from xharness.training.loop import stream, train
+
+        *before, phase = lineage
+        folder = checkpoint_folder(context.checkpoints, phase.address)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if folder.is_dir():  # another process trained it while this one waited
+                return
+            network = Network(
+                context.backbone(card),
+                phase.task,
+                seed=stream(phase.seed, "head"),
+                freeze_embeddings=phase.recipe.freeze_embeddings,
+            )
+            if before:
+                previous = before[-1]
+                checkpoint.load(
+                    checkpoint_folder(context.checkpoints, previous.address),
+                    network,
+                    head=_same_head(previous.task, phase.task),
+                )
+            data = context.source.load(phase.task, "train", SOURCE_LANGUAGE)
+            examples = network.examples(
+                data.items, phase.recipe, random.Random(stream(phase.seed, "examples"))
+            )
+            dev_score = None
+            if phase.recipe.select == "dev":
+                dev = context.source.load(phase.task, "dev", SOURCE_LANGUAGE)
+
+                def dev_score() -> float:
+                    # A new predictor each time: an old one remembers the old weights' outputs.
+                    model = predictor(network, phase.task, batch_tokens=context.batch_tokens)
+                    evaluator = context.evaluator(phase.task.kind)
+                    metric = context.metric(phase.task.metric)
+                    values = evaluator.evaluate(model, dev, phase.task, metric).values
+                    return sum(values[v] for v in phase.task.score) / len(phase.task.score)
+
+            facts = train(
+                network,
+                examples,
+                phase.recipe,
+                seed=phase.seed,
+                state=folder.with_suffix(".state"),
+                dev_score=dev_score,
+                on_step=lambda step, steps, loss: context.on_step(phase, step, steps, loss),
+            )
+            description = {
+                "address": phase.address,
+                "lineage": [describe(p) for p in lineage],
+                "training": facts,
+            }
+            checkpoint.save(folder, network, description)
+
+    def produce(
+        self, card: ModelCard, task: TaskCard, lineage: Sequence[Phase], context: Context
+    ) -> Produced:
+        from xharness.inference import checkpoint
+        from xharness.inference.network import Network
+        from xharness.inference.predictor import predictor
+
+        backbone = context.backbone(card)
+        carrier: object = backbone
+        if lineage:
+            phase = lineage[-1]
+            network = Network(
+                backbone,
+                phase.task,
+                seed=0,
+                freeze_embeddings=phase.recipe.freeze_embeddings,
+            )
+            checkpoint.load(checkpoint_folder(context.checkpoints, phase.address), network)
+            carrier = network if phase.task.kind == task.kind else network.backbone
+        model = predictor(carrier, task, batch_tokens=context.batch_tokens)
+        return Produced(model, backbone.info, backbone.profile)
+
+
+def checkpoint_folder(checkpoints: Path, address: str) -> Path:
+    """Where the checkpoint with this address lies; half the digest is unique enough."""
+    return checkpoints / address[:32]
+
+
+def describe(phase: Phase) -> dict[str, object]:
+    """The phase as plain values, for a checkpoint's description."""
+    return {
+        "task": phase.task.name,
+        "recipe": msgspec.to_builtins(phase.recipe),
+        "seed": phase.seed,
+        "address": phase.address,
+        "files": [file.path for file in phase.files],
+        "notes": list(phase.notes),
+    }
+
+
+def _phase(
+    card: ModelCard, task: TaskCard, trained_on: TaskCard, before: list[Phase], context: Context
+) -> Phase:
+    train = context.source.load(trained_on, "train", SOURCE_LANGUAGE)
+    recipe = context.recipe(card, trained_on)
+    files, notes = list(train.files), list(train.notes)
+    if recipe.select == "dev":
+        recipe, why = _selection(recipe, task, trained_on, context)
+        if why:
+            notes.append(why)
+        else:
+            files.extend(context.source.load(trained_on, "dev", SOURCE_LANGUAGE).files)
+    address = digest(
+        {
+            "version": TRAINING_VERSION,
+            "backbone": context.identify(card),
+            "profile": card.profile,
+            "kind": trained_on.kind,
+            "labels": trained_on.labels,
+            "preprocessing": trained_on.preprocessing,
+            "recipe": recipe,
+            "seed": context.seed,
+            "files": [file.sha256 for file in files],
+            "before": before[-1].address if before else None,
+        }
+    )
+    trained = checkpoint_folder(context.checkpoints, address).is_dir()
+    return Phase(trained_on, recipe, context.seed, address, files, notes, trained)
+
+
+def _selection(
+    recipe: Recipe, task: TaskCard, trained_on: TaskCard, context: Context
+) -> tuple[Recipe, str]:
+    """The recipe, and why it can't select on dev where it can't."""
+    last = msgspec.structs.replace(recipe, select="last")
+    if trained_on.name == task.name and context.evaluated_split(task, SOURCE_LANGUAGE) == "dev":
+        return last, "last weights taken: the dev split is evaluated, so it is not selected on"
+    try:
+        context.source.load(trained_on, "dev", SOURCE_LANGUAGE)
+    except MissingData:
+        return last, "last weights taken: there is no dev split to select on"
+    return recipe, ""
+
+
+def _same_head(one: TaskCard, other: TaskCard) -> bool:
+    return one.kind == other.kind and one.labels == other.labels
+
+
+def _check_fits(card: ModelCard, trained: TaskCard, task: TaskCard) -> None:
+    if task.kind in ("bitext", "ranking") or _same_head(trained, task):
+        return
+    raise CardError(
+        f"model {card.name!r} can't be evaluated on {task.name!r} ({task.kind}, "
+        f"labels {task.labels}): its last phase is {trained.name!r} ({trained.kind}, "
+        f"labels {trained.labels})"
+    )
