@@ -1,0 +1,159 @@
+"""The run folder: plain files, each written whole, so that a kill can't spoil one.
+
+A cell's record is written last, after its per-item file and its predictions, and is the only
+proof that the cell is done; `docs/run-folder.md` shows the layout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from xharness.errors import DataError, Refused
+from xharness.records import CELL_SCHEMA, DEFAULT_SEED, CellRecord, RunRecord
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+def cell_id(model: str, task: str, language: str, seed: int) -> str:
+    """`MODEL/TASK/LANG`, with `#SEED` unless the seed is the default one."""
+    return f"{model}/{task}/{language}" + ("" if seed == DEFAULT_SEED else f"#{seed}")
+
+
+class RunFolder:
+    """Reads and writes one run folder; the folder appears with the first write."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from writing; raises Refused when one is at it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / "RUN.lock", blocking=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise Refused(
+                f"another process is writing to {self.path}; wait for it, or name another "
+                "folder with --output"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def write_cell(
+        self,
+        record: CellRecord,
+        items: Mapping[str, npt.NDArray[Any]] | None = None,
+        submission: tuple[str, str] | None = None,
+    ) -> CellRecord:
+        """Writes the per-item arrays and the prediction file (suffix, content), if any, then the
+        record, completed with their digests; returns it."""
+        if items is not None:
+            content = _npz(items)
+            self._write(f"items/{record.id}.npz", content)
+            record = msgspec.structs.replace(record, items=hashlib.sha256(content).hexdigest())
+        if submission is not None:
+            suffix, text = submission
+            content = text.encode()
+            self._write(self.submission_name(record, suffix), content)
+            sha256 = hashlib.sha256(content).hexdigest()
+            record = msgspec.structs.replace(record, submission=sha256)
+        self._write(f"cells/{record.id}.json", _json(record))
+        return record
+
+    def submission_name(self, record: CellRecord, suffix: str) -> str:
+        """Where a cell's prediction file lies: the official names, a folder for each seed."""
+        seed = "" if record.seed == DEFAULT_SEED else f"#{record.seed}"
+        language = record.language.code
+        return f"predictions/{record.model.name}{seed}/{record.task.name}/test-{language}.{suffix}"
+
+    def read_cell(self, identity: str) -> CellRecord | None:
+        """The record of a cell, or None. Raises DataError for a file that is none."""
+        path = self.path / "cells" / f"{identity}.json"
+        return _read_record(path) if path.is_file() else None
+
+    def read_items(self, record: CellRecord) -> dict[str, npt.NDArray[Any]]:
+        """The per-item arrays of a cell. Raises DataError when they are not the record's."""
+        import numpy as np
+
+        path = self.path / "items" / f"{record.id}.npz"
+        content = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(content).hexdigest() != record.items:
+            raise DataError(f"{path} is not the file that the record of {record.id} names")
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            return dict(stored)
+
+    def records(self) -> list[CellRecord]:
+        """All cell records, in the order of their ids."""
+        return [_read_record(path) for path in sorted((self.path / "cells").rglob("*.json"))]
+
+    def is_whole(self, record: CellRecord, suffix: str) -> bool:
+        """Whether the files that an `ok` record names are there."""
+        items = self.path / "items" / f"{record.id}.npz"
+        return items.is_file() and (self.path / self.submission_name(record, suffix)).is_file()
+
+    def write_run(self, run: RunRecord) -> None:
+        self._write("run.json", _json(run))
+
+    def read_run(self) -> RunRecord:
+        path = self.path / "run.json"
+        if not path.is_file():
+            raise DataError(f"{self.path} is no run folder: it has no run.json")
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=RunRecord)
+        except msgspec.MsgspecError as error:
+            raise DataError(f"{path} is no run record: {error}") from error
+
+    def write_leaderboards(self, boards: Mapping[str, Mapping[str, Any]]) -> None:
+        """One model and seed: `leaderboard.json`; several: one file each and an index."""
+        if len(boards) == 1:
+            self._write("leaderboard.json", _json(next(iter(boards.values()))))
+            return
+        for name, board in boards.items():
+            self._write(f"leaderboard/{name}.json", _json(board))
+        self._write("leaderboard.json", _json({n: f"leaderboard/{n}.json" for n in boards}))
+
+    def _write(self, name: str, content: bytes) -> None:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = path.with_name(f".{path.name}.tmp")
+        with whole.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        whole.replace(path)
+
+
+def _read_record(path: Path) -> CellRecord:
+    try:
+        record = msgspec.json.decode(path.read_bytes(), type=CellRecord)
+    except msgspec.MsgspecError as error:
+        raise DataError(f"{path} is no cell record: {error}. Delete it to run again.") from error
+    if record.schema != CELL_SCHEMA:
+        raise DataError(f"{path} has schema {record.schema!r}; this version reads {CELL_SCHEMA!r}")
+    return record
+
+
+def _json(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def _npz(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """A compressed npz whose bytes depend on nothing but the arrays."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{name: arrays[name] for name in sorted(arrays)})
+    return buffer.getvalue()
