@@ -1,0 +1,64 @@
+"""`xharness eval`: say what will be done, do it, show the table."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xharness.cli.options import open_request, request_options
+
+
+@click.command()
+@request_options
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Run folder.  [default: runs/SUITE-MODELS]",
+)
+@click.option(
+    "--train",
+    type=click.Choice(["never", "missing"]),
+    default="never",
+    show_default=True,
+    help="Whether models without a checkpoint are trained.",
+)
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option("--allow-missing", is_flag=True, help="Exit 0 although cells lack data.")
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+def command(
+    output: Path | None, dry_run: bool, allow_missing: bool, as_json: bool, **options: Any
+) -> None:
+    """Evaluate models on the tasks and languages of a suite.
+
+    Finished cells stay in the run folder: the same command again does only what is missing.
+    """
+    from xharness.cli.progress import reporting
+    from xharness.results.table import task_table
+    from xharness.runner.context import prepare
+    from xharness.runner.run import exit_code, run
+    from xharness.runs.folder import RunFolder
+
+    request, registry, catalogue = open_request(**options)
+    folder = RunFolder(output or Path("runs") / "-".join([request.suite, *request.models]))
+    plan = prepare(request, registry, catalogue, folder)
+    click.echo(plan.describe(), err=True)
+    if dry_run:
+        return
+    plan.require_checkpoints()
+    with folder.locked(), reporting(registry, plan):
+        for _ in run(plan, folder, registry):
+            pass
+    wanted = {cell.id for cell in plan.cells}
+    records = [record for record in folder.records() if record.id in wanted]
+    table = task_table(f"{request.suite} on {request.data}", plan.suite, plan.tasks, records)
+    click.echo(table.json() if as_json else table.text())
+    click.echo(
+        f"Results: {folder.path}/leaderboard.json. "
+        f"By language: xharness show {folder.path} --by language",
+        err=True,
+    )
+    sys.exit(exit_code(records, allow_missing))

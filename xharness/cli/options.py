@@ -1,0 +1,119 @@
+"""Options that several commands share, and what they open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from xharness.errors import XharnessError
+from xharness.records import DEFAULT_SEED
+
+if TYPE_CHECKING:
+    from xharness.cards import Catalogue
+    from xharness.plugins.registry import Registry
+    from xharness.runner.plan import Request
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+include_option = click.option(
+    "--include",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with more cards; repeatable.",
+)
+
+
+def request_options(command: F) -> F:
+    """The options that say what is to be evaluated or trained."""
+    listed = "repeat or use commas; * and ? match"
+    for option in reversed(
+        [
+            click.option("--model", "-m", "models", multiple=True, default=("standard",),
+                         show_default=True, help="Model name or card file; repeat or use commas."),
+            click.option("--suite", "-s", default="xtreme-r", show_default=True, help="Suite of tasks."),
+            click.option("--tasks", "-t", multiple=True, help=f"Only these tasks; {listed}."),
+            click.option("--languages", "-l", multiple=True, help=f"Only these languages; {listed}."),
+            click.option("--data", "-d", help="Release folder.  [default: $XHARNESS_DATA]"),
+            click.option("--split", help="Split to evaluate.  [default: the task's]"),
+            click.option("--limit", "-L", help="First N items of each language, or a share below 1."),
+            click.option("--seed", "seeds", multiple=True, type=int, default=(DEFAULT_SEED,),
+                         show_default=True, help="Training seed; repeatable."),
+            click.option("--backbone", help="Hugging Face id or folder, in place of the card's."),
+            click.option("--recipe", help="Recipe, in place of the card's."),
+            click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1."),
+            click.option("--dtype", type=click.Choice(["fp32", "bf16"]), default="fp32",
+                         show_default=True, help="Precision of inference."),
+            click.option("--batch-size", "-b", default="auto", show_default=True,
+                         help="Tokens of one forward pass, or auto."),
+            include_option,
+        ]
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def open_catalogue(include: tuple[Path, ...]) -> tuple[Registry, Catalogue]:
+    """The plugins, and the cards that they, we and `--include` have."""
+    from xharness.builtin import open_registry
+    from xharness.cards import Catalogue
+
+    registry = open_registry()
+    return registry, Catalogue.load([*registry.card_folders(), *include])
+
+
+def open_request(
+    *,
+    models: tuple[str, ...],
+    tasks: tuple[str, ...],
+    languages: tuple[str, ...],
+    data: str | None,
+    limit: str | None,
+    batch_size: str,
+    include: tuple[Path, ...],
+    seeds: tuple[int, ...],
+    **others: Any,
+) -> tuple[Request, Registry, Catalogue]:
+    """The request that the options mean, and what it is resolved with."""
+    from xharness.runner.plan import Request
+
+    registry, catalogue = open_catalogue(include)
+    request = Request(
+        models=split_commas(models),
+        tasks=split_commas(tasks),
+        languages=split_commas(languages),
+        data=data or os.environ.get("XHARNESS_DATA") or "sample",
+        limit=_limit(limit),
+        batch_tokens=_batch_tokens(batch_size),
+        seeds=list(dict.fromkeys(seeds)),
+        **others,
+    )
+    return request, registry, catalogue
+
+
+def split_commas(values: tuple[str, ...]) -> list[str]:
+    """`("a,b", "c")` -> `["a", "b", "c"]`, each once."""
+    return list(dict.fromkeys(n.strip() for v in values for n in v.split(",") if n.strip()))
+
+
+def _limit(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if value <= 0 or (value >= 1 and value != int(value)):
+        raise XharnessError(f"--limit {text!r} is neither a count (100) nor a share (0.1)")
+    return value
+
+
+def _batch_tokens(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise XharnessError(f"--batch-size {text!r} is neither 'auto' nor a number of tokens")
+    return int(text)

@@ -1,0 +1,45 @@
+"""`xharness show`: the tables of a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from xharness.cli.options import include_option
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--by",
+    type=click.Choice(["task", "language", "family", "script"]),
+    default="task",
+    show_default=True,
+    help="What the rows are.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "csv", "json"]),
+    default="text",
+    show_default=True,
+)
+@include_option
+def command(run: Path, by: str, form: str, include: tuple[Path, ...]) -> None:
+    """Show the results in the run folder RUN."""
+    from xharness.cli.options import open_catalogue
+    from xharness.results.table import grouped_table, task_table
+    from xharness.runs.folder import RunFolder
+
+    folder = RunFolder(run)
+    record = folder.read_run()
+    _, catalogue = open_catalogue(include)
+    suite = catalogue.suite(record.suite)
+    records = folder.records()
+    title = f"{record.suite} on {record.request['data']}"
+    if by == "task":
+        table = task_table(title, suite, catalogue.tasks, records)
+    else:
+        table = grouped_table(title, by, suite, records)
+    click.echo({"text": table.text, "markdown": table.markdown, "csv": table.csv, "json": table.json}[form]())

@@ -1,0 +1,31 @@
+"""`xharness train`: the trainings that models need, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from xharness.cli.options import open_request, request_options
+
+
+@click.command()
+@request_options
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+def command(dry_run: bool, **options: Any) -> None:
+    """Train what models need for the tasks of a suite; `eval` finds the checkpoints.
+
+    A training that was interrupted goes on where its last saved state is.
+    """
+    from xharness.cli.progress import reporting
+    from xharness.runner.context import prepare
+    from xharness.runner.run import train
+
+    request, registry, catalogue = open_request(train="missing", **options)
+    plan = prepare(request, registry, catalogue)
+    click.echo(plan.describe(), err=True)
+    if dry_run:
+        return
+    with reporting(registry, plan):
+        count = train(plan, registry)
+    click.echo(f"trained {count} phases" if count else "nothing to train: every checkpoint exists")

@@ -1,0 +1,155 @@
+"""Tables of a run: tasks by models, or by language, family or script."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from xharness.cards import SuiteCard, TaskCard
+from xharness.records import CellRecord
+from xharness.runs.leaderboard import leaderboard, model_key, suite_languages
+
+GROUPINGS: Mapping[str, Callable[[CellRecord], str]] = {
+    "language": lambda record: record.language.code,
+    "family": lambda record: record.language.family,
+    "script": lambda record: record.language.script,
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, column heads, rows of text (the first column names the row) and remarks."""
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    remarks: Sequence[str] = ()
+
+    def markdown(self) -> str:
+        lines = [f"**{self.title}**", "", "| " + " | ".join(self.heads) + " |"]
+        lines.append("|---|" + "---:|" * (len(self.heads) - 1))
+        lines += ["| " + " | ".join(row) + " |" for row in self.rows]
+        return "\n".join([*lines, "", *(f"- {remark}" for remark in self.remarks)]).rstrip()
+
+    def csv(self) -> str:
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(self.heads)
+        writer.writerows(self.rows)
+        return buffer.getvalue().rstrip("\n")
+
+    def json(self) -> str:
+        rows = [dict(zip(self.heads, row, strict=True)) for row in self.rows]
+        table = {"title": self.title, "rows": rows, "remarks": list(self.remarks)}
+        return msgspec.json.format(msgspec.json.encode(table), indent=2).decode()
+
+    def text(self) -> str:
+        """Aligned columns without lines, for pipes and logs."""
+        cells = [self.heads, *self.rows]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(self.heads))]
+        lines = [self.title]
+        for row in cells:
+            first, *others = (
+                cell.ljust(width) if i == 0 else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+            lines.append("  ".join([first, *others]).rstrip())
+        return "\n".join([*lines, *self.remarks])
+
+
+def task_table(
+    title: str, suite: SuiteCard, tasks: Mapping[str, TaskCard], records: Sequence[CellRecord]
+) -> Table:
+    """One row a task, one column a model; below, the suite's totals where they are whole.
+
+    A mean over some of a task's languages only is marked with their number: it is not the
+    task's score."""
+    models = _by_model(records)
+    boards = {name: leaderboard(suite, tasks, cells) for name, cells in models.items()}
+    rows = []
+    for name in suite.tasks:
+        if not any(record.task.name == name for record in records):
+            continue
+        task = tasks[name]
+        languages = suite_languages(suite, task)
+        cells = [_task_cell(task, languages, models[model]) for model in models]
+        rows.append([name, "+".join(task.score), *cells])
+    for average in suite.averages:
+        totals = [boards[m]["xharness"]["totals"][average.name]["value"] for m in models]
+        rows.append([average.name, "ours", *("withheld" if t is None else _number(t) for t in totals)])
+    return Table(title, ["task", "score", *models], rows, remarks(records))
+
+
+def grouped_table(
+    title: str, by: str, suite: SuiteCard, records: Sequence[CellRecord]
+) -> Table:
+    """One row a language, family or script, one column a task (and model, if there are several);
+    means over the cells that are there."""
+    key = GROUPINGS[by]
+    models = _by_model(records)
+    names = [n for n in suite.tasks if any(r.task.name == n for r in records)]
+    columns = [(m, n) for m in models for n in names]
+    rows = []
+    for group in sorted({key(record) for record in records if record.result}):
+        row = [group or "unknown"]
+        for model, name in columns:
+            scores = [
+                record.result.score
+                for record in models[model]
+                if record.result and record.task.name == name and key(record) == group
+            ]
+            row.append(_number(sum(scores) / len(scores)) if scores else "")
+        rows.append(row)
+    heads = [name if len(models) == 1 else f"{model}:{name}" for model, name in columns]
+    return Table(title, [by, *heads], rows, remarks(records))
+
+
+def remarks(records: Sequence[CellRecord]) -> list[str]:
+    """What a reader must know: failed and skipped cells, stand-ins, cut data; each once."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        where = record.task.name
+        if record.status != "ok":
+            why = record.reason or (record.failure.message if record.failure else "")
+            found.setdefault(f"{record.status}: {why}", []).append(
+                f"{where}/{record.language.code}"
+            )
+            continue
+        for phase in record.model.lineage:
+            for note in phase.notes:
+                found.setdefault(f"trained on {phase.task}: {note}", []).append(where)
+        for note in record.data.notes if record.data else []:
+            kind = note.split(":")[0]
+            text = "cut data: these are not benchmark scores" if kind == "cut" else note
+            found.setdefault(text, []).append(
+                where if kind == "cut" else f"{where}/{record.language.code}"
+            )
+    return [f"{text} ({_some(list(dict.fromkeys(w)))})" for text, w in found.items()]
+
+
+def _by_model(records: Sequence[CellRecord]) -> dict[str, list[CellRecord]]:
+    models: dict[str, list[CellRecord]] = {}
+    for record in records:
+        models.setdefault(model_key(record), []).append(record)
+    return models
+
+
+def _task_cell(task: TaskCard, languages: Sequence[str], records: Sequence[CellRecord]) -> str:
+    scores = [r.result.score for r in records if r.result and r.task.name == task.name]
+    if not scores:
+        return "-"
+    mean = _number(sum(scores) / len(scores))
+    return mean if len(scores) == len(languages) else f"{mean} ({len(scores)}/{len(languages)})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def _some(names: list[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

