@@ -1,0 +1,65 @@
+"""What identifies a backbone's weights and tokenizer, found without loading either."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from xharness.errors import DataError, XharnessError
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "merges.txt")
+
+
+def identify_backbone(name: str, registered: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`id`, `weights_sha256` and `tokenizer_sha256` of a registered backbone, a local folder or
+    a Hugging Face id (which is downloaded if it isn't in the local cache).
+
+    Raises DataError for a folder without safetensors weights, XharnessError for an id that
+    can't be had.
+    """
+    if name in registered:
+        return registered[name].identify()  # type: ignore[no-any-return]
+    folder = local_folder(name)
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise DataError(
+            f"backbone {name!r}: no *.safetensors file in {folder}; other formats are not read, "
+            "since they can hold code"
+        )
+    tokenizer = [folder / file for file in TOKENIZER_FILES if (folder / file).is_file()]
+    return {
+        "id": name,
+        "weights_sha256": sha256(weights),
+        "tokenizer_sha256": sha256(tokenizer),
+        "config_sha256": sha256([folder / "config.json"]),
+    }
+
+
+def local_folder(name: str) -> Path:
+    """The folder of a backbone: the one named, or the Hub's snapshot of it."""
+    if Path(name).is_dir():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils import HFValidationError
+
+    wanted = ["*.safetensors", "*.json", "*.txt", "*.model"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted))
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        raise XharnessError(
+            f"No backbone {name!r}: it is no registered name, no folder, and the Hugging Face Hub "
+            f"does not give it ({type(error).__name__}). xharness list models shows the cards."
+        ) from error
+
+
+def sha256(files: Iterable[Path]) -> str:
+    """One digest over the files' contents, in the order given."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
