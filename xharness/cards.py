@@ -32,11 +32,16 @@ class Files(Strict):
              filled in, `*` matches within a component.
     reader   a reader of `xharness.data.readers`, with its `options`.
     join     several files are expected and are read one after the other in name order.
+    languages  those that this layout is for; empty means all.
+    pool     where candidates are besides the file itself: `languages` means the files of all
+             languages of the card, otherwise the pattern of one more file for the reader.
     """
 
     path: str
     reader: str
     join: bool = False
+    languages: list[str] = []
+    pool: str = ""
     options: dict[str, Any] = {}
 
 

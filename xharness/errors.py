@@ -34,7 +34,13 @@ class DataError(XharnessError):
 
 
 class MissingData(DataError):
-    """What a cell needs is not in the source; the cell is skipped, not failed."""
+    """What a cell needs is not in the source; the cell is skipped, not failed.
+
+    `reason` is the short form for notes, e.g. "no file" or "labels are stripped"."""
+
+    def __init__(self, message: str, reason: str = "no file") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class PluginError(XharnessError):

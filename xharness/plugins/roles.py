@@ -148,7 +148,6 @@ class Context:
 
     source: Source
     checkpoints: Path
-    device: str
     dtype: str
     batch_tokens: int | None
     seed: int

@@ -1,0 +1,64 @@
+"""The two calls that do what the commands `eval` and `train` do, without printing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from xharness.builtin import open_registry
+from xharness.cards import Catalogue
+from xharness.plugins.registry import Registry
+from xharness.records import DEFAULT_SEED, CellRecord
+from xharness.runner import run as runner
+from xharness.runner.context import prepare
+from xharness.runner.plan import Plan, Request
+from xharness.runs.folder import RunFolder
+
+
+def evaluate(
+    output: str | Path,
+    *,
+    models: Sequence[str] = ("standard",),
+    include: Sequence[str | Path] = (),
+    **request: object,
+) -> list[CellRecord]:
+    """Evaluates models and returns the records of all cells that were asked for.
+
+    output   the run folder; cells that are done in it are not run again.
+    include  folders with more cards.
+    request  what else `xharness.runner.plan.Request` holds: suite, tasks, languages, data,
+             limit, seeds, split, backbone, recipe, train, device, dtype, batch_tokens.
+    """
+    folder = RunFolder(Path(output))
+    plan, registry = _plan(models, include, request, folder)
+    plan.require_checkpoints()
+    with folder.locked():
+        for _ in runner.run(plan, folder, registry):
+            pass
+    records = (folder.read_cell(cell.id) for cell in plan.cells)
+    return [record for record in records if record is not None]
+
+
+def train(
+    *,
+    models: Sequence[str] = ("standard",),
+    include: Sequence[str | Path] = (),
+    **request: object,
+) -> int:
+    """Trains what the models lack, and returns the number of trainings."""
+    plan, registry = _plan(models, include, request | {"train": "missing"}, None)
+    return runner.train(plan, registry)
+
+
+def _plan(
+    models: Sequence[str],
+    include: Sequence[str | Path],
+    request: dict[str, object],
+    folder: RunFolder | None,
+) -> tuple[Plan, Registry]:
+    registry = open_registry()
+    catalogue = Catalogue.load([*registry.card_folders(), *map(Path, include)])
+    whole = {"suite": "xtreme-r", "seeds": [DEFAULT_SEED], **request}
+    whole.setdefault("data", os.environ.get("XHARNESS_DATA") or "sample")
+    return prepare(Request(models=list(models), **whole), registry, catalogue, folder), registry  # type: ignore[arg-type]

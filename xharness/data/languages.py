@@ -1,0 +1,30 @@
+"""Names of languages as the file names of releases spell them."""
+
+from __future__ import annotations
+
+import langcodes
+from langcodes.tag_parser import LanguageTagError
+
+from xharness.errors import CardError
+
+# Tatoeba names the individual language where ISO 639-1 means a macro-language, and langcodes
+# takes Tagalog for Filipino.
+_ISO3 = {"fa": "pes", "sw": "swh", "zh": "cmn", "tl": "tgl"}
+
+
+def iso3(code: str) -> str:
+    """The three-letter code, as in `tatoeba.deu-eng.deu`. Raises CardError for no language."""
+    if code in _ISO3:
+        return _ISO3[code]
+    try:
+        return langcodes.get(code).to_alpha3()
+    except (LanguageTagError, LookupError) as error:
+        raise CardError(f"{code!r} is not the code of a language: {error}") from error
+
+
+def english_name(code: str) -> str:
+    """The English name in lower case, as in `tydiqa-goldp-dev-swahili.json`."""
+    try:
+        return langcodes.get(code).language_name("en").lower()
+    except LanguageTagError as error:
+        raise CardError(f"{code!r} is not the code of a language: {error}") from error

@@ -1,0 +1,238 @@
+"""Runs a backbone over many token sequences without padding.
+
+Sequences are laid end to end in one row; an attention function registered with transformers
+keeps attention inside each. Neighbours of one length are attended to in one call, so rows are
+sorted by length. Models that don't go through `AttentionInterface` get padded batches of about
+one length instead. Both give the same hidden states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.masking_utils import AttentionMaskInterface
+
+ATTENTION = "xharness_packed"
+PACK_TOKENS = {"cpu": 2048, "cuda": 32768}
+
+
+class Encoded(NamedTuple):
+    """One tokenised sequence, special tokens included. `types` only where the model has them."""
+
+    ids: list[int]
+    types: list[int] | None = None
+
+
+class Hidden(NamedTuple):
+    """Hidden states (T, H) of all sequences; sequence i is `states[starts[i]:][:lengths[i]]`."""
+
+    states: Tensor
+    starts: list[int]
+    lengths: list[int]
+
+    def of(self, i: int) -> Tensor:
+        """(T_i, H)"""
+        return self.states[self.starts[i] : self.starts[i] + self.lengths[i]]
+
+    def first(self) -> Tensor:
+        """(N, H): the first token of each sequence."""
+        return self.states[torch.tensor(self.starts, device=self.states.device)]
+
+    def mean(self) -> Tensor:
+        """(N, H) float32: the mean over all tokens of each sequence, special ones included."""
+        order = sorted(range(len(self.starts)), key=self.starts.__getitem__)
+        sizes = torch.tensor([self.lengths[i] for i in order], device=self.states.device)
+        segment = torch.repeat_interleave(torch.arange(len(order), device=sizes.device), sizes)
+        sums = torch.zeros(
+            len(order), self.states.shape[1], dtype=torch.float32, device=self.states.device
+        ).index_add(0, segment, self.states.float())
+        means = sums / sizes[:, None]
+        back = torch.empty(len(order), dtype=torch.long, device=sizes.device)
+        back[torch.tensor(order, device=sizes.device)] = torch.arange(
+            len(order), device=sizes.device
+        )
+        return means[back]
+
+
+class Run(NamedTuple):
+    """`count` sequences of `length` tokens each, from token `start` of the row on."""
+
+    start: int
+    count: int
+    length: int
+
+
+def packed_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    runs: Sequence[Run] | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Attention inside each sequence of a packed row; query, key, value are (1, heads, T, D).
+
+    Without `runs` (a padded batch, or somebody else's call) it is plain attention with the mask.
+    Returns (B, T, heads, D) and no weights.
+    """
+    if runs is None:
+        attended = scaled_dot_product_attention(
+            query, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling
+        )
+        return attended.transpose(1, 2), None
+    heads, width = query.shape[1], query.shape[3]
+    pieces = []
+    for start, count, length in runs:
+        end = start + count * length
+        q, k, v = (
+            x[0, :, start:end].view(heads, count, length, width).transpose(0, 1)
+            for x in (query, key, value)
+        )  # (count, heads, length, D)
+        attended = scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
+        pieces.append(attended.transpose(1, 2).reshape(count * length, heads, width))
+    # cat, not writes into an empty buffer: gradients must flow.
+    return torch.cat(pieces)[None], None
+
+
+def _mask(*_args: Any, attention_mask: Tensor | None = None, **_: Any) -> Tensor | None:
+    """Packed rows have no mask; a padded batch's (B, T) becomes (B, 1, 1, T), True = attend."""
+    return None if attention_mask is None else attention_mask[:, None, None, :].bool()
+
+
+AttentionInterface.register(ATTENTION, packed_attention)
+AttentionMaskInterface.register(ATTENTION, _mask)
+
+
+def position_offset(module: PreTrainedModel) -> int:
+    """Position of a sequence's first token: 0 for BERT, padding index + 1 for RoBERTa's kin."""
+    for name, part in module.named_modules():
+        if name.endswith("position_embeddings"):
+            padding = getattr(part, "padding_idx", None)
+            return 0 if padding is None else int(padding) + 1
+    return 0
+
+
+def encode(
+    module: PreTrainedModel,
+    sequences: Sequence[Encoded],
+    *,
+    packed: bool,
+    layer: int = -1,
+) -> Hidden:
+    """Hidden states of the sequences at `layer` (0 the embeddings, -1 the last), in one pass."""
+    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].ids))
+    lengths = [len(sequences[i].ids) for i in order]
+    forward = _packed_states if packed else _padded_states
+    states = forward(module, [sequences[i] for i in order], lengths, layer)
+    starts = [0] * len(order)
+    at = 0
+    for i, length in zip(order, lengths, strict=True):
+        starts[i] = at
+        at += length
+    return Hidden(states, starts, [len(s.ids) for s in sequences])
+
+
+def batches(
+    lengths: Sequence[int], budget: int, padded: bool = False
+) -> Iterator[list[int]]:
+    """Indices of sequences in order of length, grouped so that no group holds more than `budget`
+    tokens (padding counted, if `padded`) unless it is a single sequence."""
+    group: list[int] = []
+    total = 0
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        total = lengths[i] * (len(group) + 1) if padded else total + lengths[i]
+        if group and total > budget:
+            yield group
+            group, total = [], lengths[i]
+        group.append(i)
+    if group:
+        yield group
+
+
+def can_pack(module: PreTrainedModel) -> bool:
+    """Whether packed rows give this model's hidden states, found out by trying; switches the
+    model to packed attention if so."""
+    before = module.config._attn_implementation
+    vocabulary = module.config.vocab_size
+    probe = [Encoded([5 % vocabulary, 7 % vocabulary, 9 % vocabulary]), Encoded([9 % vocabulary] * 5)]
+    alone = [_try(lambda s=s: encode(module, [s], packed=False).states) for s in probe]  # type: ignore[misc]
+    try:
+        module.set_attn_implementation(ATTENTION)
+    except (ValueError, NotImplementedError):
+        return False
+    together = _try(lambda: encode(module, probe, packed=True))
+    if together is not None and all(
+        one is not None and torch.allclose(one, together.of(i), atol=1e-4)
+        for i, one in enumerate(alone)
+    ):
+        return True
+    module.set_attn_implementation(before)
+    return False
+
+
+def _try(call: Callable[[], Any]) -> Any:
+    """The call's value without gradients, or None where the model can't take such input."""
+    try:
+        with torch.no_grad():
+            return call()
+    except (TypeError, ValueError, RuntimeError, IndexError, AttributeError):
+        return None
+
+
+def _packed_states(
+    module: PreTrainedModel, ordered: Sequence[Encoded], lengths: Sequence[int], layer: int
+) -> Tensor:
+    device = module.device
+    offset = position_offset(module)
+    runs: list[Run] = []
+    at = 0
+    for length in lengths:
+        if runs and runs[-1].length == length:
+            runs[-1] = Run(runs[-1].start, runs[-1].count + 1, length)
+        else:
+            runs.append(Run(at, 1, length))
+        at += length
+    inputs = {
+        "input_ids": torch.tensor([[t for s in ordered for t in s.ids]], device=device),
+        "position_ids": torch.cat([torch.arange(n) for n in lengths])[None].to(device) + offset,
+    }
+    if ordered[0].types is not None:
+        types = [t for s in ordered for t in s.types or ()]
+        inputs["token_type_ids"] = torch.tensor([types], device=device)
+    return _states(module, inputs, layer, runs=runs)[0]
+
+
+def _padded_states(
+    module: PreTrainedModel, ordered: Sequence[Encoded], lengths: Sequence[int], layer: int
+) -> Tensor:
+    device = module.device
+    longest = max(lengths)
+    pad = module.config.pad_token_id or 0
+    inputs = {
+        "input_ids": torch.tensor(
+            [[*s.ids, *[pad] * (longest - len(s.ids))] for s in ordered], device=device
+        )
+    }
+    if ordered[0].types is not None:
+        inputs["token_type_ids"] = torch.tensor(
+            [[*(s.types or ()), *[0] * (longest - len(s.ids))] for s in ordered], device=device
+        )
+    # From lengths, not from ids: a text may hold the padding token's id.
+    mask = torch.arange(longest, device=device)[None] < torch.tensor(lengths, device=device)[:, None]
+    states = _states(module, inputs | {"attention_mask": mask.long()}, layer)
+    return states[mask]
+
+
+def _states(module: PreTrainedModel, inputs: dict[str, Tensor], layer: int, **extra: Any) -> Tensor:
+    """(B, T, H)"""
+    if layer in (-1, module.config.num_hidden_layers):
+        return module(**inputs, **extra).last_hidden_state  # type: ignore[no-any-return]
+    return module(**inputs, output_hidden_states=True, **extra).hidden_states[layer]  # type: ignore[no-any-return]
