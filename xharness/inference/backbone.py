@@ -90,6 +90,7 @@ def load_folder(
         layer=_first(profile.layer, own.layer, PROTOCOL_LAYERS.get(layers, -1)),
         pooling=_first(profile.pooling, own.pooling, "mean"),
         prefix=_first(profile.prefix, own.prefix, ""),
+        head=_first(profile.head, own.head, "cls"),
     )
     info = {
         **identity,

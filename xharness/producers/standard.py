@@ -73,7 +73,7 @@ class Standard:
 
                 def dev_score() -> float:
                     # A new predictor each time: an old one remembers the old weights' outputs.
-                    model = predictor(network, phase.task, batch_tokens=context.batch_tokens)
+                    model = predictor(network, phase.task, context.batch_tokens)
                     evaluator = context.evaluator(phase.task.kind)
                     metric = context.metric(phase.task.metric)
                     values = evaluator.evaluate(model, dev, phase.task, metric).values
@@ -98,23 +98,25 @@ class Standard:
     def produce(
         self, card: ModelCard, task: TaskCard, lineage: Sequence[Phase], context: Context
     ) -> Produced:
+        import torch
+
         from xharness.inference import checkpoint
         from xharness.inference.network import Network
         from xharness.inference.predictor import predictor
 
         backbone = context.backbone(card)
-        carrier: object = backbone
-        if lineage:
-            phase = lineage[-1]
-            network = Network(
-                backbone,
-                phase.task,
-                seed=0,
-                freeze_embeddings=phase.recipe.freeze_embeddings,
-            )
-            checkpoint.load(checkpoint_folder(context.checkpoints, phase.address), network)
-            carrier = network if phase.task.kind == task.kind else network.backbone
-        model = predictor(carrier, task, batch_tokens=context.batch_tokens)
+        last = lineage[-1] if lineage else None
+        network = Network(
+            backbone,
+            last.task if last else task,
+            seed=0,
+            freeze_embeddings=last.recipe.freeze_embeddings if last else True,
+        )
+        if last:
+            checkpoint.load(checkpoint_folder(context.checkpoints, last.address), network)
+        if context.dtype == "bf16":
+            network.module.to(torch.bfloat16)  # type: ignore[arg-type]
+        model = predictor(network, task, context.batch_tokens)
         return Produced(model, backbone.info, backbone.profile)
 
 

@@ -1,0 +1,217 @@
+"""From items to token sequences: the official preprocessing, in batch calls of the tokenizer.
+
+Source: google-research/xtreme third_party (utils_tag.py, run_squad.py, run_xcopa.py,
+processors/); lengths come from the task cards.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from xharness.cards import Preprocessing
+from xharness.inference.packing import Encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Part of a sentence that fits the model: `words` counts its words, `positions` holds where
+    the first sub-word of each stands in `encoded`."""
+
+    sentence: int
+    encoded: Encoded
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A question with a stretch of its context.
+
+    first, last   positions of the context's tokens in `encoded` (last included).
+    offsets       for each position from `first` on, its code points [start, end) in the context.
+    max_context   for each position from `first` on: no other window shows more context round it.
+    """
+
+    question: int
+    encoded: Encoded
+    first: int
+    offsets: tuple[tuple[int, int], ...]
+    max_context: tuple[bool, ...]
+
+
+def has_types(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the model tells the two texts of a pair apart by token types."""
+    return "token_type_ids" in tokenizer.model_input_names
+
+
+def encode_texts(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int
+) -> list[Encoded]:
+    """Single texts, cut at the end."""
+    return _encoded(tokenizer, tokenizer(list(texts), truncation=True, max_length=max_length))
+
+
+def encode_pairs(
+    tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]], max_length: int
+) -> list[Encoded]:
+    """Pairs of texts; the longer one loses tokens from its end until both fit."""
+    firsts, seconds = [a for a, _ in pairs], [b for _, b in pairs]
+    batch = tokenizer(firsts, seconds, truncation="longest_first", max_length=max_length)
+    return _encoded(tokenizer, batch)
+
+
+def encode_sentences(
+    tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]], max_length: int
+) -> list[Piece]:
+    """Sentences cut between words where they are too long for the model.
+
+    Words are tokenised one by one; a word without a sub-word, or longer alone than a whole
+    piece, becomes the unknown token. (scripts/preprocess of UD-POS and PAN-X cut the same way.)
+    """
+    vocabulary = sorted({word for sentence in sentences for word in sentence})
+    unknown = [tokenizer.unk_token_id]
+    room = max_length - tokenizer.num_special_tokens_to_add(pair=False)
+    if tokenizer.convert_tokens_to_ids("▁") != tokenizer.unk_token_id:
+        # XLM-R's script reserves three places: two of them for its doubled separator.
+        room = max_length - 3
+    known: dict[str, list[int]] = {}
+    if vocabulary:
+        ids = tokenizer(vocabulary, add_special_tokens=False, return_attention_mask=False)
+        for word, tokens in zip(vocabulary, ids["input_ids"], strict=True):
+            known[word] = tokens if 0 < len(tokens) <= room else unknown
+    pieces = []
+    for number, sentence in enumerate(sentences):
+        tokens: list[int] = []
+        positions: list[int] = []
+        for word in sentence:
+            if tokens and len(tokens) + len(known[word]) > room:
+                pieces.append(_piece(tokenizer, number, tokens, positions))
+                tokens, positions = [], []
+            positions.append(len(tokens))
+            tokens = tokens + known[word]
+        if positions:
+            pieces.append(_piece(tokenizer, number, tokens, positions))
+    return pieces
+
+
+def encode_questions(
+    tokenizer: PreTrainedTokenizerBase,
+    questions: Sequence[str],
+    contexts: Sequence[str],
+    preprocessing: Preprocessing,
+    max_length: int,
+    doc_stride: int,
+) -> list[Window]:
+    """Overlapping windows: the question, cut to its limit, then a stretch of the context.
+
+    Windows start `doc_stride` context tokens apart, as in SQuAD's official preparation.
+    """
+    limit = preprocessing.max_question_length
+    asked = tokenizer(
+        list(questions), add_special_tokens=False, truncation=True, max_length=limit
+    )["input_ids"]
+    # Contexts repeat (five questions a paragraph): each is tokenised once.
+    unique = list(dict.fromkeys(contexts))
+    told = tokenizer(unique, add_special_tokens=False, return_offsets_mapping=True)
+    where = {context: i for i, context in enumerate(unique)}
+    windows: list[Window] = []
+    for number, (question, context) in enumerate(zip(asked, contexts, strict=True)):
+        at = where[context]
+        tokens, offsets = told["input_ids"][at], told["offset_mapping"][at]
+        room = max_length - len(question) - tokenizer.num_special_tokens_to_add(pair=True)
+        stretches = []
+        start = 0
+        while True:
+            length = min(room, len(tokens) - start)
+            stretches.append((start, length))
+            if start + length >= len(tokens):
+                break
+            start += min(length, doc_stride)
+        for i, (start, length) in enumerate(stretches):
+            encoded, first = _with_specials(tokenizer, question, tokens[start : start + length])
+            best = tuple(
+                i == _widest(stretches, position) for position in range(start, start + length)
+            )
+            spans = tuple((int(a), int(b)) for a, b in offsets[start : start + length])
+            windows.append(Window(number, encoded, first, spans, best))
+    return windows
+
+
+def answer_target(window: Window, start: int, end: int) -> tuple[int, int] | None:
+    """Positions in `window` of the tokens that hold the answer [start, end) of the context, or
+    None when it is not wholly inside."""
+    inside = [i for i, (a, b) in enumerate(window.offsets) if a < end and b > start]
+    if not inside:
+        return None
+    first, last = inside[0], inside[-1]
+    if window.offsets[first][0] > start or window.offsets[last][1] < end:
+        return None
+    return window.first + first, window.first + last
+
+
+def keep_windows(
+    targets: Sequence[tuple[int, int] | None], share: float, generator: random.Random
+) -> list[bool]:
+    """Which windows of one question are trained on: those with the answer, and of the others
+    each with probability `share`."""
+    return [target is not None or generator.random() < share for target in targets]
+
+
+def _widest(stretches: Sequence[tuple[int, int]], position: int) -> int:
+    """The stretch with the most context on the shorter side of a token; earlier ones win ties,
+    longer ones win by a hundredth (run_squad's `_check_is_max_context`)."""
+    best, widest = 0, -1.0
+    for i, (start, length) in enumerate(stretches):
+        end = start + length - 1
+        if start <= position <= end:
+            score = min(position - start, end - position) + 0.01 * length
+            if score > widest:
+                best, widest = i, score
+    return best
+
+
+def _piece(
+    tokenizer: PreTrainedTokenizerBase, sentence: int, tokens: list[int], positions: list[int]
+) -> Piece:
+    encoded, first = _with_specials(tokenizer, tokens)
+    return Piece(sentence, encoded, tuple(first + p for p in positions))
+
+
+def _with_specials(
+    tokenizer: PreTrainedTokenizerBase, one: list[int], two: list[int] | None = None
+) -> tuple[Encoded, int]:
+    """The sequence with special tokens, and where the last given text begins in it."""
+    before, between, after = _frame(tokenizer, two is not None)
+    ids = [*before, *one, *between, *(two or []), *after]
+    types = None
+    if has_types(tokenizer):
+        second = len(two) + len(after) if two is not None else 0
+        types = [0] * (len(ids) - second) + [1] * second
+    return Encoded(ids, types), len(before) + (len(one) + len(between) if two is not None else 0)
+
+
+def _frame(
+    tokenizer: PreTrainedTokenizerBase, pair: bool
+) -> tuple[list[int], list[int], list[int]]:
+    """Special tokens before, between and after, read off the tokenizer's own template."""
+    text = "a"
+    plain = tokenizer(text, add_special_tokens=False)["input_ids"]
+    n = len(plain)
+    whole = tokenizer(text, text if pair else None)["input_ids"]
+    starts = [i for i in range(len(whole) - n + 1) if whole[i : i + n] == plain]
+    first = starts[0]
+    if not pair:
+        return whole[:first], [], whole[first + n :]
+    second = next(i for i in starts if i >= first + n)
+    return whole[:first], whole[first + n : second], whole[second + n :]
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, batch: Any) -> list[Encoded]:
+    if not has_types(tokenizer):
+        return [Encoded(ids) for ids in batch["input_ids"]]
+    rows = zip(batch["input_ids"], batch["token_type_ids"], strict=True)
+    return [Encoded(ids, types) for ids, types in rows]

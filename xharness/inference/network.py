@@ -1,0 +1,242 @@
+"""A backbone with the head of a task's kind: what is trained, and what predictors run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+
+from xharness.cards import Recipe, TaskCard
+from xharness.data.items import Choice, Item, Match, Pair, Question, Sentence
+from xharness.errors import DataError
+from xharness.inference.backbone import Backbone
+from xharness.inference.features import (
+    answer_target,
+    encode_pairs,
+    encode_questions,
+    encode_sentences,
+    encode_texts,
+    keep_windows,
+)
+from xharness.inference.heads import PooledHead, ScaleHead, TokenHead, initialise
+from xharness.inference.packing import Encoded, Hidden, encode
+
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What is trained on.
+
+    sequences  one for pairs, sentences and windows; one an option for choices; query and
+               candidate for dual encoders.
+    target     label index; (position, tag index) pairs; (start, end) positions; nothing.
+    units      how many losses it adds to the mean: words for tagging, else 1.
+    """
+
+    sequences: tuple[Encoded, ...]
+    target: Any
+    units: int
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(sequence.ids) for sequence in self.sequences)
+
+
+class Network(nn.Module):
+    """The head is new, from `seed`; `freeze_embeddings` keeps the word, position and type
+    embeddings as they are."""
+
+    def __init__(
+        self, backbone: Backbone, task: TaskCard, *, seed: int, freeze_embeddings: bool = False
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.task = task
+        self.module = backbone.module
+        self.batchable = task.kind != "ranking"  # in-batch negatives need the whole batch
+        config = self.module.config
+        dropout = getattr(config, "hidden_dropout_prob", getattr(config, "dropout", 0.1))
+        width, pooling = backbone.hidden_size, str(backbone.profile.head)
+        self.head: nn.Module
+        if task.kind == "classification":
+            self.head = PooledHead(width, len(task.labels), pooling, dropout)
+        elif task.kind == "choice":
+            self.head = PooledHead(width, 1, pooling, dropout)
+        elif task.kind == "tagging":
+            self.head = TokenHead(width, len(task.labels), dropout)
+        elif task.kind == "span":
+            self.head = TokenHead(width, 2, dropout)
+        else:
+            self.head = ScaleHead()
+        initialise(self.head, seed)
+        self.head.to(self.module.device)
+        if freeze_embeddings:
+            for parameter in self.module.embeddings.parameters():
+                parameter.requires_grad_(False)
+
+    def hidden(self, sequences: Sequence[Encoded], layer: int = -1) -> Hidden:
+        """Hidden states of the sequences, in one pass."""
+        return encode(self.module, sequences, packed=self.backbone.packed, layer=layer)
+
+    def vectors(self, sequences: Sequence[Encoded]) -> Tensor:
+        """(N, D) float32 sentence vectors as the backbone's profile takes them."""
+        profile = self.backbone.profile
+        hidden = self.hidden(sequences, layer=profile.layer if profile.layer is not None else -1)
+        return hidden.mean() if profile.pooling == "mean" else hidden.first().float()
+
+    def parameter_groups(self, recipe: Recipe) -> list[dict[str, Any]]:
+        """AdamW's groups: no weight decay on biases and layer norms, the head's own rate."""
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                key = (name.startswith("head."), parameter.ndim < 2)
+                groups.setdefault(key, []).append(parameter)
+        return [
+            {
+                "params": parameters,
+                "lr": recipe.learning_rate * (recipe.head_rate_factor if in_head else 1.0),
+                "weight_decay": 0.0 if flat else recipe.weight_decay,
+            }
+            for (in_head, flat), parameters in groups.items()
+        ]
+
+    def examples(
+        self, items: Sequence[Item], recipe: Recipe, generator: random.Random
+    ) -> list[Example]:
+        """Tokenised training examples; `generator` chooses the windows without the answer.
+
+        Raises DataError for a label that the task's card does not have.
+        """
+        kind = type(items[0]) if items else None
+        makers: dict[Any, Any] = {
+            Pair: self._pairs,
+            Choice: self._choices,
+            Sentence: self._sentences,
+            Question: self._questions,
+            Match: self._matches,
+        }
+        return makers[kind](items, recipe, generator) if kind else []
+
+    def loss(self, examples: Sequence[Example]) -> Tensor:
+        """() mean loss over the examples' units."""
+        hidden_or_vectors = [s for example in examples for s in example.sequences]
+        kind = self.task.kind
+        if kind == "ranking":
+            vectors = normalize(self.vectors(hidden_or_vectors), dim=1)
+            scores = self.head(vectors[0::2], vectors[1::2])  # (B, B)
+            return cross_entropy(scores, torch.arange(len(scores), device=scores.device))
+        hidden = self.hidden(hidden_or_vectors)
+        device = hidden.states.device
+        if kind in ("classification", "choice"):
+            logits = self.head(hidden)  # (B, K), or (B * C, 1)
+            if kind == "choice":
+                logits = logits.view(len(examples), -1)
+            return cross_entropy(logits, torch.tensor([e.target for e in examples], device=device))
+        logits = self.head(hidden.states)  # (T, tags) or (T, 2)
+        if kind == "tagging":
+            rows, tags = [], []
+            for start, example in zip(hidden.starts, examples, strict=True):
+                rows += [start + position for position, _ in example.target]
+                tags += [tag for _, tag in example.target]
+            return cross_entropy(
+                logits[torch.tensor(rows, device=device)], torch.tensor(tags, device=device)
+            )
+        losses = [
+            cross_entropy(
+                logits[start : start + length].T, torch.tensor(example.target, device=device)
+            )  # mean of start and end
+            for start, length, example in zip(
+                hidden.starts, hidden.lengths, examples, strict=True
+            )
+        ]
+        return torch.stack(losses).mean()
+
+    def _label(self, label: str, item: Item) -> int:
+        try:
+            return self.task.labels.index(label)
+        except ValueError:
+            raise DataError(
+                f"{self.task.name}: item {item.id!r} has the label {label!r}; the card has "
+                f"{', '.join(self.task.labels)}"
+            ) from None
+
+    def _pairs(self, items: Sequence[Pair], recipe: Recipe, _: random.Random) -> list[Example]:
+        length = recipe.max_length or self.task.preprocessing.max_length
+        pairs = [(item.first, item.second) for item in items]
+        encoded = encode_pairs(self.backbone.tokenizer, pairs, length)
+        return [
+            Example((sequence,), self._label(str(item.label), item), 1)
+            for item, sequence in zip(items, encoded, strict=True)
+        ]
+
+    def _choices(self, items: Sequence[Choice], recipe: Recipe, _: random.Random) -> list[Example]:
+        length = recipe.max_length or self.task.preprocessing.max_length
+        pairs = [(item.premise, option) for item in items for option in item.options]
+        encoded = iter(encode_pairs(self.backbone.tokenizer, pairs, length))
+        return [
+            Example(tuple(next(encoded) for _ in item.options), item.label, 1) for item in items
+        ]
+
+    def _sentences(
+        self, items: Sequence[Sentence], recipe: Recipe, _: random.Random
+    ) -> list[Example]:
+        length = recipe.max_length or self.task.preprocessing.max_length
+        pieces = encode_sentences(self.backbone.tokenizer, [i.words for i in items], length)
+        examples = []
+        done = [0] * len(items)
+        for piece in pieces:
+            item, at = items[piece.sentence], done[piece.sentence]
+            tags = (item.tags or ())[at : at + len(piece.positions)]
+            target = tuple(
+                (position, self._label(tag, item))
+                for position, tag in zip(piece.positions, tags, strict=True)
+            )
+            done[piece.sentence] += len(target)
+            examples.append(Example((piece.encoded,), target, len(target)))
+        return examples
+
+    def _questions(
+        self, items: Sequence[Question], recipe: Recipe, generator: random.Random
+    ) -> list[Example]:
+        preprocessing = self.task.preprocessing
+        windows = encode_questions(
+            self.backbone.tokenizer,
+            [item.question for item in items],
+            [item.context for item in items],
+            preprocessing,
+            recipe.max_length or preprocessing.max_length,
+            recipe.doc_stride or preprocessing.doc_stride,
+        )
+        by_question: list[list[Any]] = [[] for _ in items]
+        for window in windows:
+            by_question[window.question].append(window)
+        examples = []
+        for item, group in zip(items, by_question, strict=True):
+            answer = item.answers[0]  # the official trainers use the first one only
+            end = answer.start + len(answer.text)
+            targets = [answer_target(window, answer.start, end) for window in group]
+            kept = keep_windows(targets, recipe.empty_windows, generator)
+            examples += [
+                # A window without the answer points at its first token.
+                Example((window.encoded,), target or (0, 0), 1)
+                for window, target, keep in zip(group, targets, kept, strict=True)
+                if keep
+            ]
+        return examples
+
+    def _matches(self, items: Sequence[Match], _: Recipe, __: random.Random) -> list[Example]:
+        preprocessing, tokenizer = self.task.preprocessing, self.backbone.tokenizer
+        prefix = str(self.backbone.profile.prefix)
+        queries = encode_texts(
+            tokenizer, [prefix + i.query for i in items], preprocessing.max_query_length
+        )
+        candidates = encode_texts(
+            tokenizer, [prefix + i.candidate for i in items], preprocessing.max_candidate_length
+        )
+        return [Example((q, c), None, 1) for q, c in zip(queries, candidates, strict=True)]
