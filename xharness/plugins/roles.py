@@ -101,10 +101,12 @@ class Metric(Protocol):
 
 
 class Scored(NamedTuple):
-    """What a metric returns: values by id, arrays by name with one row per item."""
+    """What a metric returns: values by id, arrays by name with one row per item, and, for the
+    values that are computed in more than one way out there, which way it was."""
 
     values: dict[str, float]
     per_item: dict[str, npt.NDArray[Any]]
+    variants: Mapping[str, str] = {}
 
 
 class Source(Protocol):
