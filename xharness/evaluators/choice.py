@@ -1,0 +1,47 @@
+"""A premise and several options, one of which is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xharness.cards import TaskCard
+from xharness.data.items import Dataset
+from xharness.errors import DataError
+from xharness.evaluators.contract import demand_labels, finite, lacks
+from xharness.plugins.roles import Chooser, Metric, Outcome
+
+
+class ChoiceEvaluator:
+    """Predicts the option with the highest score; of equal ones the first wins.
+
+    Submission: one line `{"label": i}` an item. Per item also {"predicted"}: (N,) index of the
+    option.
+    """
+
+    kind = "choice"
+
+    def evaluate(self, model: Any, data: Dataset, task: TaskCard, metric: Metric) -> Outcome:
+        """Raises PluginError when `model` can't choose or breaks its contract, DataError when
+        there is nothing to score or the items have not equally many options."""
+        if not isinstance(model, Chooser):
+            raise lacks(model, "choose", self.kind)
+        demand_labels(data)
+        count = len(data.items[0].options)
+        for item in data.items:
+            if len(item.options) != count or item.label not in range(count):
+                raise DataError(
+                    f"{data.task}/{data.language}: item {item.id!r} has {len(item.options)} "
+                    f"options and label {item.label!r}; expected {count} options as in the first "
+                    f"item and a label from 0 to {count - 1}."
+                )
+        scores = model.choose(
+            [item.premise for item in data.items], [item.options for item in data.items]
+        )
+        best = finite(scores, "choose", (len(data.items), count)).argmax(axis=1)
+        scored = metric([item.label for item in data.items], best.tolist(), data.language)
+        return Outcome(
+            scored.values,
+            {**scored.per_item, "predicted": best},
+            "".join(f'{{"label": {i}}}\n' for i in best),
+            scored.variants,
+        )

@@ -1,0 +1,64 @@
+"""What every evaluator demands of data and of what a model returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xharness.data.items import Dataset
+from xharness.errors import DataError, PluginError
+
+
+def lacks(model: object, method: str, kind: str) -> PluginError:
+    """The error for a model without the one method that a kind of task needs."""
+    return PluginError(
+        f"{type(model).__name__} can't be evaluated on tasks of kind {kind!r}: it has no method "
+        f"{method!r}. Give it one, or choose a model that has it."
+    )
+
+
+def demand_labels(data: Dataset) -> None:
+    """Raises DataError when there is nothing to score or a label was stripped."""
+    where = f"{data.task}/{data.language} ({data.split})"
+    if not data.items:
+        raise DataError(f"{where}: no items, so there is no score.")
+    bare = [item.id for item in data.items if not item.labelled]
+    if bare:
+        raise DataError(
+            f"{where}: {len(bare):,} of {len(data.items):,} items have no label, the first is "
+            f"{bare[0]!r}; they can't be scored."
+        )
+
+
+def demand_count(returned: Any, method: str, expected: int) -> None:
+    """Raises PluginError unless a model returned one thing for each item."""
+    if len(returned) != expected:
+        raise PluginError(f"{method}() returned {len(returned):,} results for {expected:,} items.")
+
+
+def finite(returned: Any, method: str, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
+    """What a model's `method` returned, as an array of `shape` (None: any size).
+
+    Raises PluginError when it has another shape, holds something else than numbers or a number
+    that is not finite: an argmax over NaN is an answer, too, and would go unnoticed.
+    """
+    array = np.asarray(returned)
+    fits = array.ndim == len(shape) and all(
+        wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype.kind not in "fiu":
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise PluginError(
+            f"{method}() must return numbers of shape ({wanted}), "
+            f"not {array.dtype} of shape {array.shape}."
+        )
+    good = np.isfinite(array)
+    if not good.all():
+        first = tuple(int(i) for i in np.argwhere(~good)[0])
+        raise PluginError(
+            f"{method}() must return finite numbers, but {int((~good).sum()):,} of {array.size:,} "
+            f"are not; the first is {array[first]} at {first}."
+        )
+    return array

@@ -1,0 +1,71 @@
+"""Questions whose answers are pieces of a context."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from xharness.cards import TaskCard
+from xharness.data.items import Dataset, Question
+from xharness.errors import DataError, PluginError
+from xharness.evaluators.contract import demand_count, demand_labels, lacks
+from xharness.plugins.roles import Extractor, Metric, Outcome, Span
+
+
+class SpanEvaluator:
+    """Predicts the text of the first span that the model returns, or "" when it returns none.
+
+    Submission: a JSON object, question id -> answer. Per item also {"start", "end"}: (N,) code
+    points into the context, both 0 when nothing was extracted.
+    """
+
+    kind = "span"
+
+    def evaluate(self, model: Any, data: Dataset, task: TaskCard, metric: Metric) -> Outcome:
+        """Raises PluginError when `model` can't extract or breaks its contract, DataError when
+        there is nothing to score or two questions share an id."""
+        if not isinstance(model, Extractor):
+            raise lacks(model, "extract", self.kind)
+        demand_labels(data)
+        returned = model.extract(
+            [item.question for item in data.items], [item.context for item in data.items]
+        )
+        demand_count(returned, "extract", len(data.items))
+        best = [_first(item, spans) for item, spans in zip(data.items, returned, strict=True)]
+        answers = {
+            item.id: item.context[start:end]
+            for item, (start, end) in zip(data.items, best, strict=True)
+        }
+        if len(answers) < len(data.items):
+            raise DataError(
+                f"{data.task}/{data.language}: {len(data.items):,} questions share "
+                f"{len(answers):,} ids; the answers are filed by id."
+            )
+        scored = metric(
+            [tuple(answer.text for answer in item.answers) for item in data.items],
+            list(answers.values()),
+            data.language,
+        )
+        starts, ends = np.array(best).T
+        return Outcome(
+            scored.values,
+            {**scored.per_item, "start": starts, "end": ends},
+            json.dumps(answers, ensure_ascii=False, indent=1) + "\n",
+            scored.variants,
+        )
+
+
+def _first(item: Question, spans: Sequence[Span]) -> tuple[int, int]:
+    if not spans:
+        return 0, 0
+    start, end, score = spans[0]
+    if not (0 <= start <= end <= len(item.context) and math.isfinite(score)):
+        raise PluginError(
+            f"extract() returned the span {start}..{end} with score {score} for {item.id!r}; it "
+            f"must lie within the {len(item.context)} characters and have a finite score."
+        )
+    return start, end

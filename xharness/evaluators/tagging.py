@@ -1,0 +1,58 @@
+"""Sentences with a tag for each word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xharness.cards import TaskCard
+from xharness.data.items import Dataset
+from xharness.errors import DataError, did_you_mean
+from xharness.evaluators.contract import demand_count, demand_labels, finite, lacks
+from xharness.plugins.roles import Metric, Outcome, Tagger
+
+# CoNLL-U's "not given": some treebanks hold a few such words. No model is trained to say so,
+# and the official scorer counts them like any tag, hence as missed.
+NOT_GIVEN = "_"
+
+
+class TaggingEvaluator:
+    """Predicts for each word the tag with the highest logit; of equal ones the first wins.
+
+    Submission: one tag per line, a blank line between sentences.
+    """
+
+    kind = "tagging"
+
+    def evaluate(self, model: Any, data: Dataset, task: TaskCard, metric: Metric) -> Outcome:
+        """Raises PluginError when `model` can't tag or breaks its contract, DataError when
+        there is nothing to score or a gold tag is not in the card (another tag scheme would
+        otherwise pass for a bad model)."""
+        if not isinstance(model, Tagger):
+            raise lacks(model, "tag", self.kind)
+        demand_labels(data)
+        for item in data.items:
+            self._demand_tags(item, data, task)
+        returned = model.tag([item.words for item in data.items])
+        demand_count(returned, "tag", len(data.items))
+        predicted = [
+            [
+                task.labels[i]
+                for i in finite(logits, "tag", (len(item.words), len(task.labels))).argmax(axis=1)
+            ]
+            for item, logits in zip(data.items, returned, strict=True)
+        ]
+        scored = metric([item.tags for item in data.items], predicted, data.language)
+        submission = "\n\n".join("\n".join(tags) for tags in predicted) + "\n"
+        return Outcome(scored.values, scored.per_item, submission, scored.variants)
+
+    def _demand_tags(self, item: Any, data: Dataset, task: TaskCard) -> None:
+        where = f"{data.task}/{data.language}: sentence {item.id!r}"
+        if not item.words or len(item.words) != len(item.tags):
+            raise DataError(f"{where} has {len(item.words)} words and {len(item.tags)} tags.")
+        unknown = set(item.tags).difference(task.labels, {NOT_GIVEN})
+        if unknown:
+            tag = min(unknown)
+            near = did_you_mean(tag, task.labels)
+            raise DataError(
+                f"{where} has the tag {tag!r}; the card's are {', '.join(task.labels)}.{near}"
+            )
