@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from xharness.cards import TaskCard
-from xharness.data.items import Dataset
+from xharness.data.items import Dataset, Query
 from xharness.errors import DataError
-from xharness.evaluators.contract import demand_labels, lacks
+from xharness.evaluators.contract import lacks, scorable
 from xharness.evaluators.search import embed_unit, search
 from xharness.plugins.roles import Embedder, Metric, Outcome
 
@@ -28,20 +28,20 @@ class BitextEvaluator:
         there is nothing to score or a query has not exactly one target of the pool."""
         if not isinstance(model, Embedder):
             raise lacks(model, "embed", self.kind)
-        demand_labels(data)
+        items = scorable(data, Query)
         ids = [candidate.id for candidate in data.pool]
         known = set(ids)
-        for item in data.items:
+        for item in items:
             if len(item.targets) != 1 or item.targets[0] not in known:
                 raise DataError(
                     f"{data.task}/{data.language}: query {item.id!r} has the targets "
                     f"{list(item.targets)}; expected one, in the pool of {len(ids):,}."
                 )
-        queries = embed_unit(model, [item.text for item in data.items], "query")
+        queries = embed_unit(model, [item.text for item in items], "query")
         pool = embed_unit(model, [candidate.text for candidate in data.pool], "candidate")
         nearest = search(queries, pool, 1)[:, 0]
         scored = metric(
-            [item.targets[0] for item in data.items], [ids[i] for i in nearest], data.language
+            [item.targets[0] for item in items], [ids[i] for i in nearest], data.language
         )
         return Outcome(
             scored.values,

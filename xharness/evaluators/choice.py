@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from xharness.cards import TaskCard
-from xharness.data.items import Dataset
+from xharness.data.items import Choice, Dataset
 from xharness.errors import DataError
-from xharness.evaluators.contract import demand_labels, finite, lacks
+from xharness.evaluators.contract import finite, lacks, scorable
 from xharness.plugins.roles import Chooser, Metric, Outcome
 
 
@@ -25,20 +25,18 @@ class ChoiceEvaluator:
         there is nothing to score or the items have not equally many options."""
         if not isinstance(model, Chooser):
             raise lacks(model, "choose", self.kind)
-        demand_labels(data)
-        count = len(data.items[0].options)
-        for item in data.items:
+        items = scorable(data, Choice)
+        count = len(items[0].options)
+        for item in items:
             if len(item.options) != count or item.label not in range(count):
                 raise DataError(
                     f"{data.task}/{data.language}: item {item.id!r} has {len(item.options)} "
                     f"options and label {item.label!r}; expected {count} options as in the first "
                     f"item and a label from 0 to {count - 1}."
                 )
-        scores = model.choose(
-            [item.premise for item in data.items], [item.options for item in data.items]
-        )
-        best = finite(scores, "choose", (len(data.items), count)).argmax(axis=1)
-        scored = metric([item.label for item in data.items], best.tolist(), data.language)
+        scores = model.choose([item.premise for item in items], [item.options for item in items])
+        best = finite(scores, "choose", (len(items), count)).argmax(axis=1)
+        scored = metric([item.label for item in items], best.tolist(), data.language)
         return Outcome(
             scored.values,
             {**scored.per_item, "predicted": best},

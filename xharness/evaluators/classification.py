@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from xharness.cards import TaskCard
-from xharness.data.items import Dataset
+from xharness.data.items import Dataset, Pair
 from xharness.errors import DataError, did_you_mean
-from xharness.evaluators.contract import demand_labels, finite, lacks
+from xharness.evaluators.contract import finite, lacks, scorable
 from xharness.plugins.roles import Classifier, Metric, Outcome
 
 
@@ -25,18 +25,18 @@ class ClassificationEvaluator:
         when there is nothing to score or a gold label is not in the card."""
         if not isinstance(model, Classifier):
             raise lacks(model, "classify", self.kind)
-        demand_labels(data)
-        for item in data.items:
+        items = scorable(data, Pair)
+        for item in items:
             if item.label not in task.labels:
-                near = did_you_mean(item.label, task.labels)
+                near = did_you_mean(str(item.label), task.labels)
                 raise DataError(
                     f"{data.task}/{data.language}: item {item.id!r} is labelled {item.label!r}; "
                     f"the card's labels are {', '.join(task.labels)}.{near}"
                 )
-        logits = model.classify([(item.first, item.second) for item in data.items])
-        best = finite(logits, "classify", (len(data.items), len(task.labels))).argmax(axis=1)
+        logits = model.classify([(item.first, item.second) for item in items])
+        best = finite(logits, "classify", (len(items), len(task.labels))).argmax(axis=1)
         labels = [task.labels[i] for i in best]
-        scored = metric([item.label for item in data.items], labels, data.language)
+        scored = metric([item.label for item in items], labels, data.language)
         return Outcome(
             scored.values,
             {**scored.per_item, "predicted": best},

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from xharness.data.items import Dataset
+from xharness.data.items import Choice, Dataset, Pair, Query, Question, Sentence
 from xharness.errors import DataError, PluginError
+
+ItemType = TypeVar("ItemType", Pair, Choice, Sentence, Question, Query)
 
 
 def lacks(model: object, method: str, kind: str) -> PluginError:
@@ -19,17 +21,29 @@ def lacks(model: object, method: str, kind: str) -> PluginError:
     )
 
 
-def demand_labels(data: Dataset) -> None:
-    """Raises DataError when there is nothing to score or a label was stripped."""
+def scorable(data: Dataset, item_type: type[ItemType]) -> tuple[ItemType, ...]:
+    """The items of `data`, all labelled and of the type that the kind of task works on.
+
+    Raises DataError when there are none, a label was stripped or a reader of another kind
+    made them.
+    """
     where = f"{data.task}/{data.language} ({data.split})"
-    if not data.items:
+    items = tuple(item for item in data.items if isinstance(item, item_type))
+    if len(items) < len(data.items):
+        other = next(item for item in data.items if not isinstance(item, item_type))
+        raise DataError(
+            f"{where}: item {other.id!r} is a {type(other).__name__}, but this kind of task has "
+            f"{item_type.__name__} items; the card's reader and its kind don't fit."
+        )
+    if not items:
         raise DataError(f"{where}: no items, so there is no score.")
-    bare = [item.id for item in data.items if not item.labelled]
+    bare = [item.id for item in items if not item.labelled]
     if bare:
         raise DataError(
-            f"{where}: {len(bare):,} of {len(data.items):,} items have no label, the first is "
+            f"{where}: {len(bare):,} of {len(items):,} items have no label, the first is "
             f"{bare[0]!r}; they can't be scored."
         )
+    return items
 
 
 def demand_count(returned: Any, method: str, expected: int) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from xharness.cards import TaskCard
-from xharness.data.items import Candidate, Dataset
+from xharness.data.items import Candidate, Dataset, Query
 from xharness.errors import DataError
-from xharness.evaluators.contract import demand_labels, lacks
+from xharness.evaluators.contract import lacks, scorable
 from xharness.evaluators.search import Vectors, embed_unit, search
 from xharness.plugins.roles import Embedder, Metric, Outcome
 
@@ -39,10 +39,10 @@ class RankingEvaluator:
         there is nothing to score, a target is not in the pool or two queries share an id."""
         if not isinstance(model, Embedder):
             raise lacks(model, "embed", self.kind)
-        demand_labels(data)
+        items = scorable(data, Query)
         where = f"{data.task}/{data.language}"
         known = {candidate.id for candidate in data.pool}
-        for item in data.items:
+        for item in items:
             absent = [target for target in item.targets if target not in known]
             if absent:
                 raise DataError(
@@ -50,16 +50,16 @@ class RankingEvaluator:
                     f"{len(known):,} candidates, so it can't be found."
                 )
         pool = self._pool_vectors(model, data.pool)
-        queries = embed_unit(model, [item.text for item in data.items], "query")
+        queries = embed_unit(model, [item.text for item in items], "query")
         rows = search(queries, pool, CUT)
         rankings = [[data.pool[i].id for i in row] for row in rows]
-        by_id = {item.id: ids for item, ids in zip(data.items, rankings, strict=True)}
+        by_id = {item.id: ids for item, ids in zip(items, rankings, strict=True)}
         if len(by_id) < len(rankings):
             raise DataError(
                 f"{where}: {len(rankings):,} queries share {len(by_id):,} ids; the rankings are "
                 "filed by id."
             )
-        scored = metric([item.targets for item in data.items], rankings, data.language)
+        scored = metric([item.targets for item in items], rankings, data.language)
         return Outcome(
             scored.values,
             {**scored.per_item, "predicted": rows},

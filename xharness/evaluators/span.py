@@ -12,7 +12,7 @@ import numpy as np
 from xharness.cards import TaskCard
 from xharness.data.items import Dataset, Question
 from xharness.errors import DataError, PluginError
-from xharness.evaluators.contract import demand_count, demand_labels, lacks
+from xharness.evaluators.contract import demand_count, lacks, scorable
 from xharness.plugins.roles import Extractor, Metric, Outcome, Span
 
 
@@ -30,23 +30,22 @@ class SpanEvaluator:
         there is nothing to score or two questions share an id."""
         if not isinstance(model, Extractor):
             raise lacks(model, "extract", self.kind)
-        demand_labels(data)
+        items = scorable(data, Question)
         returned = model.extract(
-            [item.question for item in data.items], [item.context for item in data.items]
+            [item.question for item in items], [item.context for item in items]
         )
-        demand_count(returned, "extract", len(data.items))
-        best = [_first(item, spans) for item, spans in zip(data.items, returned, strict=True)]
+        demand_count(returned, "extract", len(items))
+        best = [_first(item, spans) for item, spans in zip(items, returned, strict=True)]
         answers = {
-            item.id: item.context[start:end]
-            for item, (start, end) in zip(data.items, best, strict=True)
+            item.id: item.context[start:end] for item, (start, end) in zip(items, best, strict=True)
         }
-        if len(answers) < len(data.items):
+        if len(answers) < len(items):
             raise DataError(
-                f"{data.task}/{data.language}: {len(data.items):,} questions share "
+                f"{data.task}/{data.language}: {len(items):,} questions share "
                 f"{len(answers):,} ids; the answers are filed by id."
             )
         scored = metric(
-            [tuple(answer.text for answer in item.answers) for item in data.items],
+            [tuple(answer.text for answer in item.answers) for item in items],
             list(answers.values()),
             data.language,
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from xharness.cards import TaskCard
-from xharness.data.items import Dataset
+from xharness.data.items import Dataset, Sentence
 from xharness.errors import DataError, did_you_mean
-from xharness.evaluators.contract import demand_count, demand_labels, finite, lacks
+from xharness.evaluators.contract import demand_count, finite, lacks, scorable
 from xharness.plugins.roles import Metric, Outcome, Tagger
 
 # CoNLL-U's "not given": some treebanks hold a few such words. No model is trained to say so,
@@ -29,27 +29,28 @@ class TaggingEvaluator:
         otherwise pass for a bad model)."""
         if not isinstance(model, Tagger):
             raise lacks(model, "tag", self.kind)
-        demand_labels(data)
-        for item in data.items:
+        items = scorable(data, Sentence)
+        for item in items:
             self._demand_tags(item, data, task)
-        returned = model.tag([item.words for item in data.items])
-        demand_count(returned, "tag", len(data.items))
+        returned = model.tag([item.words for item in items])
+        demand_count(returned, "tag", len(items))
         predicted = [
             [
                 task.labels[i]
                 for i in finite(logits, "tag", (len(item.words), len(task.labels))).argmax(axis=1)
             ]
-            for item, logits in zip(data.items, returned, strict=True)
+            for item, logits in zip(items, returned, strict=True)
         ]
-        scored = metric([item.tags for item in data.items], predicted, data.language)
+        scored = metric([item.tags for item in items], predicted, data.language)
         submission = "\n\n".join("\n".join(tags) for tags in predicted) + "\n"
         return Outcome(scored.values, scored.per_item, submission, scored.variants)
 
-    def _demand_tags(self, item: Any, data: Dataset, task: TaskCard) -> None:
+    def _demand_tags(self, item: Sentence, data: Dataset, task: TaskCard) -> None:
+        tags = item.tags or ()
         where = f"{data.task}/{data.language}: sentence {item.id!r}"
-        if not item.words or len(item.words) != len(item.tags):
-            raise DataError(f"{where} has {len(item.words)} words and {len(item.tags)} tags.")
-        unknown = set(item.tags).difference(task.labels, {NOT_GIVEN})
+        if not item.words or len(item.words) != len(tags):
+            raise DataError(f"{where} has {len(item.words)} words and {len(tags)} tags.")
+        unknown = set(tags).difference(task.labels, {NOT_GIVEN})
         if unknown:
             tag = min(unknown)
             near = did_you_mean(tag, task.labels)
