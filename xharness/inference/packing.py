@@ -89,13 +89,13 @@ def packed_attention(
         )
         return attended.transpose(1, 2), None
     heads, width = query.shape[1], query.shape[3]
+    sizes = [run.count * run.length for run in runs]
     pieces = []
-    for start, count, length in runs:
-        end = start + count * length
-        q, k, v = (
-            x[0, :, start:end].view(heads, count, length, width).transpose(0, 1)
-            for x in (query, key, value)
-        )  # (count, heads, length, D)
+    # split, not slices: the gradient of a slice is as long as the row, for each of the runs.
+    rows = zip(runs, *(x[0].split(sizes, dim=1) for x in (query, key, value)), strict=True)
+    for (_start, count, length), *parts in rows:
+        q, k, v = (x.view(heads, count, length, width).transpose(0, 1) for x in parts)
+        # each (count, heads, length, D)
         attended = scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
         pieces.append(attended.transpose(1, 2).reshape(count * length, heads, width))
     # cat, not writes into an empty buffer: gradients must flow.
