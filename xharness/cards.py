@@ -7,13 +7,14 @@ the boolean false) are all reported at once, each with file, line and the neares
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
 
-from xharness.errors import CardError, did_you_mean
+from xharness.errors import CardError, UnknownName, did_you_mean
 
 KINDS = ("classification", "choice", "tagging", "span", "bitext", "ranking")
 Kind = Literal["classification", "choice", "tagging", "span", "bitext", "ranking"]
@@ -155,11 +156,13 @@ class Profile(Strict):
     layer    index into the hidden states, 0 being the embeddings, negative from the end.
     pooling  `mean` over all tokens, special ones included, or `cls`, the first token.
     prefix   text put before each sentence.
+    head     what classification heads read: the `mean`, or `cls` through a dense layer.
     """
 
     layer: int | None = None
     pooling: Literal["mean", "cls"] | None = None
     prefix: str | None = None
+    head: Literal["mean", "cls"] | None = None
 
 
 class ModelCard(Strict):
@@ -204,6 +207,231 @@ class RecipeCard(Strict):
 
 
 Card = TypeVar("Card", TaskCard, SuiteCard, ModelCard, RecipeCard)
+
+
+def read_card(path: Path, kind: type[Card]) -> Card:
+    """The card in a file. Raises CardError with all complaints, each with file and line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CardError(f"{path} can't be read: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise CardError(f"{path}:{line}: {error.problem or 'not YAML'}") from error
+    if node is None:
+        raise CardError(f"{path} is empty")
+    check = _Check(path)
+    value = check.value(node, kind, "")
+    if check.complaints:
+        raise CardError("\n".join(check.complaints))
+    card = msgspec.convert(value, kind)
+    if card.name != path.stem:
+        raise CardError(f"{path}: the card is named {card.name!r}, so the file must be too")
+    return card
+
+
+class _Check:
+    """Walks a YAML tree beside the type that it must have; collects what does not fit."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.complaints: list[str] = []
+        self.loader = yaml.SafeLoader("")
+
+    def say(self, node: yaml.Node, text: str) -> None:
+        self.complaints.append(f"{self.path}:{node.start_mark.line + 1}: {text}")
+
+    def value(self, node: yaml.Node, kind: Any, where: str) -> Any:
+        """The node's plain value; `where` names it in complaints."""
+        origin, arguments = get_origin(kind), get_args(kind)
+        if kind is Any:
+            return self.loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            return self.struct(node, kind, where)
+        if origin is list:
+            if not isinstance(node, yaml.SequenceNode):
+                return self.say(node, f"{where} must be a list")
+            items = enumerate(node.value)
+            return [self.value(item, arguments[0], f"{where}[{i}]") for i, item in items]
+        if origin is dict:
+            pairs = self.pairs(node, where)
+            return {key: self.value(item, arguments[1], f"{where}.{key}") for key, _, item in pairs}
+        return self.scalar(node, kind, where)
+
+    def struct(self, node: yaml.Node, kind: type[msgspec.Struct], where: str) -> Any:
+        hints = get_type_hints(kind)
+        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        found = {}
+        for key, key_node, value in self.pairs(node, where or kind.__name__):
+            if key in fields:
+                found[key] = self.value(value, hints[key], f"{where}.{key}" if where else key)
+            else:
+                self.say(key_node, f"unknown key {key!r}.{did_you_mean(key, fields)}")
+        missing = [f.name for f in fields.values() if f.required and f.name not in found]
+        if missing and isinstance(node, yaml.MappingNode):
+            keys = ", ".join(repr(name) for name in missing)
+            self.say(node, f"{where or 'the card'} lacks {keys}")
+        return found
+
+    def pairs(self, node: yaml.Node, where: str) -> list[tuple[str, yaml.Node, yaml.Node]]:
+        if not isinstance(node, yaml.MappingNode):
+            self.say(node, f"{where} must be a mapping")
+            return []
+        found: dict[str, tuple[str, yaml.Node, yaml.Node]] = {}
+        for key_node, value in node.value:
+            key = self.scalar(key_node, str, f"a key of {where}")
+            if key in found:
+                self.say(key_node, f"key {key!r} stands twice")
+            if key is not None:
+                found[key] = (key, key_node, value)
+        return list(found.values())
+
+    def scalar(self, node: yaml.Node, kind: Any, where: str) -> Any:
+        if not isinstance(node, yaml.ScalarNode):
+            return self.say(node, f"{where} must be {_expected(kind)}")
+        value = self.loader.construct_object(node)  # type: ignore[no-untyped-call]
+        wanted = _wanted(kind)
+        if kind is str and isinstance(value, bool):
+            return self.say(
+                node,
+                f"{where} is the boolean {str(value).lower()}; YAML reads a bare {node.value} so. "
+                f'Write "{node.value}".',
+            )
+        if value in wanted.choices or any(
+            isinstance(value, t) and not (isinstance(value, bool) and t is not bool)
+            for t in wanted.types
+        ):
+            return value
+        near = did_you_mean(str(value), map(str, wanted.choices)) if wanted.choices else ""
+        return self.say(node, f"{where} is {value!r}, must be {_expected(kind)}.{near}")
+
+
+class _Wanted(msgspec.Struct):
+    types: tuple[type, ...]
+    choices: tuple[Any, ...]
+
+
+def _wanted(kind: Any) -> _Wanted:
+    """The plain types and the literal values that a scalar of this type may have."""
+    if kind is float:
+        return _Wanted((float, int), ())
+    if isinstance(kind, type):
+        return _Wanted((kind,), ())
+    if get_origin(kind) is Literal:
+        return _Wanted((), get_args(kind))
+    parts = [_wanted(part) for part in get_args(kind)]
+    return _Wanted(
+        tuple(t for part in parts for t in part.types),
+        tuple(c for part in parts for c in part.choices),
+    )
+
+
+def _expected(kind: Any) -> str:
+    wanted = _wanted(kind)
+    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    words = [names.get(t, "nothing") for t in wanted.types if not (t is int and kind is float)]
+    return " or ".join([*words, *(repr(choice) for choice in wanted.choices)])
+
+
+class Catalogue:
+    """All cards by kind and name. Two cards of one kind and name are an error."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, TaskCard] = {}
+        self.suites: dict[str, SuiteCard] = {}
+        self.models: dict[str, ModelCard] = {}
+        self.recipes: dict[str, RecipeCard] = {}
+        self._paths: dict[tuple[str, str], Path] = {}
+
+    @classmethod
+    def load(cls, folders: Iterable[Path]) -> Catalogue:
+        """Reads every `*.yaml` below the folders: what a card is, its keys tell. Raises
+        CardError with the complaints about all cards in one go."""
+        catalogue = cls()
+        complaints = []
+        for path in sorted({p.resolve() for folder in folders for p in folder.rglob("*.yaml")}):
+            try:
+                catalogue.add(path)
+            except CardError as error:
+                complaints.append(str(error))
+        if complaints:
+            raise CardError("\n".join(complaints))
+        catalogue._check_references()
+        return catalogue
+
+    def add(self, path: Path) -> Any:
+        """Reads one card and returns it."""
+        kind = _kind_of(path)
+        card = read_card(path, kind)
+        shelf: dict[str, Any] = self._shelf(kind)
+        other = self._paths.get((kind.__name__, card.name))
+        if other is not None and other != path:
+            raise CardError(f"Two cards are named {card.name!r}: {other} and {path}")
+        self._paths[kind.__name__, card.name] = path
+        shelf[card.name] = card
+        return card
+
+    def suite(self, name: str) -> SuiteCard:
+        return _look_up("suite", name, self.suites)
+
+    def recipe(self, name: str) -> RecipeCard:
+        return _look_up("recipe", name, self.recipes)
+
+    def model(self, name: str) -> ModelCard:
+        """A model by name, or by the path of a card file."""
+        if name.endswith((".yaml", ".yml")):
+            return read_card(Path(name), ModelCard)
+        return _look_up("model", name, self.models)
+
+    def _shelf(self, kind: type) -> dict[str, Any]:
+        shelves: dict[type, dict[str, Any]] = {
+            TaskCard: self.tasks,
+            SuiteCard: self.suites,
+            ModelCard: self.models,
+            RecipeCard: self.recipes,
+        }
+        return shelves[kind]
+
+    def _check_references(self) -> None:
+        """Names in cards must be names of cards."""
+        complaints = []
+        for card in self.tasks.values():
+            complaints += self._unknown("TaskCard", card.name, card.train_on)
+        for suite in self.suites.values():
+            complaints += self._unknown("SuiteCard", suite.name, suite.tasks)
+        for model in self.models.values():
+            named = [*model.train_on, *(n for names in model.train_on.values() for n in names)]
+            complaints += self._unknown("ModelCard", model.name, named)
+        if complaints:
+            raise CardError("\n".join(complaints))
+
+    def _unknown(self, kind: str, name: str, tasks: Iterable[str]) -> list[str]:
+        path = self._paths[kind, name]
+        return [
+            f"{path}: no task named {task!r}.{did_you_mean(task, self.tasks)}"
+            for task in tasks
+            if task not in self.tasks
+        ]
+
+
+def _look_up(what: str, name: str, shelf: dict[str, Any]) -> Any:
+    if name not in shelf:
+        raise UnknownName(what, name, shelf, f"There are: {', '.join(sorted(shelf))}.")
+    return shelf[name]
+
+
+def _kind_of(path: Path) -> type:
+    """What a card declares: each kind has a key that the others lack."""
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return TaskCard  # reading it will complain properly
+    keys = {k.value for k, _ in node.value} if isinstance(node, yaml.MappingNode) else set()
+    for key, kind in (("producer", ModelCard), ("tasks", SuiteCard), ("defaults", RecipeCard)):
+        if key in keys:
+            return kind
+    return TaskCard
 
 
 def digest(value: Any) -> str:

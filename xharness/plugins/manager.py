@@ -1,0 +1,89 @@
+"""Loads plugins one by one, so that a broken one is left out and the others work.
+
+pluggy's own loader stops at the first entry point that fails; this one keeps the reason.
+`XHARNESS_PLUGINS` (names of entry points, separated by commas; empty for none) chooses.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import pluggy
+
+from xharness.plugins import hookspecs
+
+GROUP = "xharness"
+CHOICE_VARIABLE = "XHARNESS_PLUGINS"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that was found; `reason` says why it is left out, if it is."""
+
+    name: str
+    distribution: str
+    version: str
+    hooks: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.distribution} {self.version}"
+
+
+def load_plugins(own: Any, version: str) -> tuple[pluggy.PluginManager, list[Plugin]]:
+    """The manager with our own parts and each plugin that loads, and what was found.
+
+    Plugins are taken in the order of their distributions' names, so that nothing depends on
+    the order of installation.
+    """
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(own, name=GROUP)
+    found = [Plugin(GROUP, GROUP, version, _hooks(manager, own))]
+    chosen = os.environ.get(CHOICE_VARIABLE)
+    wanted = None if chosen is None else {name.strip() for name in chosen.split(",")}
+    for distribution, entry in _entry_points():
+        name, version = distribution.metadata["Name"], distribution.version
+        if wanted is not None and entry.name not in wanted:
+            found.append(Plugin(entry.name, name, version, reason=f"not in ${CHOICE_VARIABLE}"))
+            continue
+        found.append(_load(manager, entry, name, version))
+    return manager, found
+
+
+def _entry_points() -> list[tuple[metadata.Distribution, metadata.EntryPoint]]:
+    points = {}
+    for distribution in metadata.distributions():
+        for entry in distribution.entry_points:
+            if entry.group == GROUP:
+                # A distribution may be found twice on the path; the first shadows the other.
+                points.setdefault((distribution.metadata["Name"], entry.name), (distribution, entry))
+    return [points[key] for key in sorted(points)]
+
+
+def _load(
+    manager: pluggy.PluginManager, entry: metadata.EntryPoint, name: str, version: str
+) -> Plugin:
+    unique = f"{name}:{entry.name}"
+    try:
+        part = entry.load()
+        manager.register(part, name=unique)
+        manager.check_pending()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the others
+        if manager.has_plugin(unique):
+            manager.unregister(name=unique)
+        reason = f"{type(error).__name__}: {str(error).strip() or 'no message'}"
+        return Plugin(entry.name, name, version, reason=" ".join(reason.split()))
+    hooks = _hooks(manager, part)
+    if not hooks:
+        manager.unregister(name=unique)
+        return Plugin(entry.name, name, version, reason="it implements no hook of xharness")
+    return Plugin(entry.name, name, version, hooks)
+
+
+def _hooks(manager: pluggy.PluginManager, part: Any) -> tuple[str, ...]:
+    return tuple(sorted(caller.name for caller in manager.get_hookcallers(part) or []))
