@@ -40,16 +40,37 @@ def xharness_producers() -> Sequence[type]:
 
 @hookimpl
 def xharness_evaluators() -> Sequence[type]:
-    from xharness.evaluators import EVALUATORS
+    from xharness.evaluators.bitext import BitextEvaluator
+    from xharness.evaluators.choice import ChoiceEvaluator
+    from xharness.evaluators.classification import ClassificationEvaluator
+    from xharness.evaluators.ranking import RankingEvaluator
+    from xharness.evaluators.span import SpanEvaluator
+    from xharness.evaluators.tagging import TaggingEvaluator
 
-    return EVALUATORS
+    return [
+        BitextEvaluator,
+        ChoiceEvaluator,
+        ClassificationEvaluator,
+        RankingEvaluator,
+        SpanEvaluator,
+        TaggingEvaluator,
+    ]
 
 
 @hookimpl
 def xharness_metrics() -> Sequence[Any]:
-    from xharness.metrics import METRICS
+    from xharness.metrics.accuracy import Accuracy
+    from xharness.metrics.answers import Answers, mlqa_normaliser, normalise_squad
+    from xharness.metrics.ranking import MeanAveragePrecision
+    from xharness.metrics.tagging import SeqEval
 
-    return METRICS
+    return [
+        Accuracy(),
+        Answers("squad", lambda _language: normalise_squad),
+        Answers("mlqa", mlqa_normaliser),
+        MeanAveragePrecision(),
+        SeqEval(),
+    ]
 
 
 @hookimpl

@@ -52,7 +52,7 @@ def xharness_evaluators() -> Sequence[type]:  # type: ignore[empty-body]
 
     When: once, when the first evaluator is looked up.
     Arguments: none.
-    Return: classes whose `name` is the kind and that play `xharness.plugins.roles.Evaluator`,
+    Return: classes with a `kind` that play `xharness.plugins.roles.Evaluator`,
         made without arguments once for each run. None means no evaluators.
     Order: none; two evaluators of one kind are refused.
     If it raises: an error, since an evaluator was asked for; the message names the plugin.

@@ -85,7 +85,7 @@ class Registry:
                     f"{hook} of {plugin.label} raised {type(error).__name__}: {error}"
                 ) from error
             for part in offered:
-                name = getattr(part, "name", None)
+                name = getattr(part, "kind" if family == "evaluator" else "name", None)
                 if not isinstance(name, str):
                     raise PluginError(f"{hook} of {plugin.label}: {part!r} has no name")
                 if name in parts:

@@ -65,16 +65,16 @@ def _context(
         return load_backbone(
             card.backbone,
             device=request.device,
-            dtype=request.dtype,
             profile=card.profile,
-            registered=_backbones(registry),
+            cache=cache_folder(),
+            registered=registry.all("backbone"),
         )
 
     @lru_cache
     def identify(name: str) -> Mapping[str, Any]:
         from xharness.inference.identity import identify_backbone
 
-        return identify_backbone(name, _backbones(registry))
+        return identify_backbone(name, registry.all("backbone"))
 
     def recipe(card: ModelCard, task: TaskCard) -> Recipe:
         return catalogue.recipe(card.recipe).for_task(task)

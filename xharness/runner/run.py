@@ -19,8 +19,8 @@ from typing import Any
 import msgspec
 
 from xharness.cards import digest
+from xharness.data.families import LANGUAGES
 from xharness.data.items import Dataset
-from xharness.data.languages import LANGUAGES
 from xharness.errors import XharnessError
 from xharness.plugins.registry import Registry
 from xharness.plugins.roles import Outcome, Produced

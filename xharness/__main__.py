@@ -1,0 +1,5 @@
+"""`python -m xharness`."""
+
+from xharness.cli.main import main
+
+main()

@@ -1,0 +1,117 @@
+"""The command `xharness`: the group, and the one place where errors end.
+
+A command's file is imported only when the command is called, so `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from xharness import __version__
+from xharness.errors import XharnessError, did_you_mean
+
+# Command -> its line in --help; the file of the same name has the command itself.
+COMMANDS = {
+    "eval": "Evaluate models on the tasks and languages of a suite.",
+    "train": "Train what models need for the tasks of a suite.",
+    "show": "Show the results in a run folder.",
+    "list": "List tasks, models, suites or languages.",
+    "data": "Look at a release folder.",
+    "plugins": "List the plugins, and why one is left out.",
+}
+INTERRUPTED, TERMINATED, INTERNAL = 130, 143, 3
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it is asked for; names near misses; takes `--batch_size` too."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"xharness.cli.{name}").command
+        _take_underscores(command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            ctx.fail(f"No command named {args[0]!r}.{did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _take_underscores(command: click.Command) -> None:
+    """`--batch_size` means `--batch-size`, as users of other harnesses type it."""
+    command.context_settings.setdefault(
+        "token_normalize_func",
+        lambda token: token.replace("_", "-") if len(token) > 1 else token,
+    )
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="xharness")
+def xharness() -> None:
+    """Evaluate cross-lingual transfer on XTREME-R: ten tasks, 50 languages.
+
+    Start with: xharness eval --model standard --suite xtreme-r --data FOLDER --train missing
+    """
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Runs the command line and exits: 0 done, 1 cells failed or lack data, 2 wrong use, 3 our
+    bug, 5 nothing selected, 130 Ctrl-C, 143 terminated."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        xharness.main(arguments, prog_name="xharness", standalone_mode=False, **_settings())
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except XharnessError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted. Finished cells stay; the same command goes on.", err=True)
+        sys.exit(INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the one edge: a bug of ours, said in one line
+        click.echo(
+            f"Internal error: {type(error).__name__}: {error}\n"
+            f"This is a bug of xharness; the traceback is in {_report()}",
+            err=True,
+        )
+        sys.exit(INTERNAL)
+    sys.exit(0)
+
+
+def _settings() -> dict[str, Any]:
+    return {"auto_envvar_prefix": "XHARNESS"}
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    click.echo("Terminated. Finished cells stay; the same command goes on.", err=True)
+    sys.exit(TERMINATED)
+
+
+def _report() -> Path:
+    handle, name = tempfile.mkstemp(prefix="xharness-error-", suffix=".txt")
+    with os.fdopen(handle, "w") as file:
+        traceback.print_exc(file=file)
+    return Path(name)
