@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from xharness.errors import DataError, did_you_mean
+from xharness.errors import DataError
 from xharness.plugins.roles import Scored
 
 Normaliser = Callable[[str], str]
@@ -64,10 +64,9 @@ def mlqa_normaliser(language: str) -> Normaliser:
     Source: third_party/evaluate_mlqa.py in google-research/xtreme.
     """
     if language not in _ARTICLES:
-        near = did_you_mean(language, _ARTICLES)
         raise DataError(
             f"mlqa: answers in {language!r} can't be compared; the languages are "
-            f"{', '.join(_ARTICLES)}.{near}"
+            f"{', '.join(_ARTICLES)}."
         )
     pattern = _ARTICLES[language]
     articles = re.compile(pattern) if pattern else None
