@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xharness.errors import DataError
-from xharness.metrics.answers import mlqa, mlqa_normaliser, normalise_squad, squad, token_f1
+from xharness.metrics.answers import mlqa, mlqa_normaliser, normalise_squad, squad, word_f1
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "official-metrics"
 
@@ -66,10 +66,14 @@ def check(metric: Any, case: dict[str, Any], expected: dict[str, Any], language:
 
 
 def test_official_normalisation() -> None:
-    for row in load("squad/normalize.json"):
-        assert normalise_squad(row["text"]) == row["normalized"]
-    for row in load("mlqa/normalize.json"):
-        assert mlqa_normaliser(row["lang"])(row["text"]) == row["normalized"], row["lang"]
+    rows = load("squad/normalize.json")
+    found = normalise_squad([row["text"] for row in rows])
+    assert [" ".join(words) for words in found] == [row["normalized"] for row in rows]
+    rows = load("mlqa/normalize.json")
+    for language in {row["lang"] for row in rows}:
+        texts = {row["text"]: row["normalized"] for row in rows if row["lang"] == language}
+        found = mlqa_normaliser(language)(list(texts))
+        assert [" ".join(words) for words in found] == list(texts.values()), language
 
 
 def test_official_pairs() -> None:
@@ -121,24 +125,33 @@ def slow_normalise(text: str) -> str:
 
 
 @given(TEXT, TEXT)
-def test_token_f1_agrees_with_a_plain_count(left: str, right: str) -> None:
-    assert token_f1(left, right) == pytest.approx(slow_f1(left, right), abs=1e-12)
-    assert token_f1(left, right) == pytest.approx(token_f1(right, left), abs=1e-12)
+def test_word_f1_agrees_with_a_plain_count(left: str, right: str) -> None:
+    found = word_f1(left.split(), right.split())
+    assert found == pytest.approx(slow_f1(left, right), abs=1e-12)
+    assert found == pytest.approx(word_f1(right.split(), left.split()), abs=1e-12)
 
 
-@given(TEXT)
-def test_squad_normalisation_agrees_with_a_plain_one(text: str) -> None:
-    assert normalise_squad(text) == slow_normalise(text)
+@given(st.lists(TEXT, min_size=1, max_size=4))
+def test_squad_normalisation_agrees_with_a_plain_one(texts: list[str]) -> None:
+    assert normalise_squad(texts) == [slow_normalise(text).split() for text in texts]
 
 
-@given(TEXT)
-def test_mlqa_deletes_every_punctuation_and_nothing_else_in_hindi(text: str) -> None:
-    kept = [
-        char
-        for char in text.lower()
-        if char not in string.punctuation and unicodedata.category(char)[0] != "P"
-    ]
-    assert mlqa_normaliser("hi")(text) == " ".join("".join(kept).split())
+@given(st.lists(TEXT, min_size=1, max_size=4))
+def test_mlqa_deletes_every_punctuation_and_nothing_else_in_hindi(texts: list[str]) -> None:
+    def kept(text: str) -> str:
+        return "".join(
+            char
+            for char in text.lower()
+            if char not in string.punctuation and unicodedata.category(char)[0] != "P"
+        )
+
+    assert mlqa_normaliser("hi")(texts) == [kept(text).split() for text in texts]
+
+
+@pytest.mark.parametrize("texts", [["a\0b", "the c"], ["\0"], ["ΑΣ", "ΣΑ", "Σ"], ["", ""]])
+def test_texts_do_not_touch_each_other(texts: list[str]) -> None:
+    # NUL is what joins them; a sigma is lower-cased by what stands beside it.
+    assert normalise_squad(texts) == [slow_normalise(text).split() for text in texts]
 
 
 @given(st.lists(st.tuples(st.lists(TEXT, min_size=1, max_size=3), TEXT), min_size=1, max_size=6))
@@ -158,7 +171,7 @@ def test_chinese_characters_are_words_in_mlqa_only() -> None:
     gold, predicted = [("北京大学",)], ["北京"]
     assert mlqa(gold, predicted, "zh").values["f1"] == pytest.approx(200 / 3)
     assert squad(gold, predicted, "zh").values["f1"] == 0
-    assert mlqa_normaliser("zh")("a北京b c") == "a 北 京 b c"
+    assert mlqa_normaliser("zh")(["a北京b c"]) == [["a", "北", "京", "b", "c"]]
 
 
 def test_unanswered_scores_zero_and_counts() -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import seqeval.metrics  # type: ignore[import-untyped]
+import seqeval.metrics
 from hypothesis import given
 from hypothesis import strategies as st
-from seqeval.metrics.sequence_labeling import get_entities  # type: ignore[import-untyped]
+from seqeval.metrics.sequence_labeling import get_entities
 
 from xharness.errors import DataError
 from xharness.metrics.tagging import (
