@@ -26,7 +26,11 @@ def xharness_cards() -> Sequence[Path]:
     package = Path(__file__).parent
     # Installed, the cards lie in the package; in a clone or an editable install beside it.
     return [
-        next(folder for folder in (package / f"builtin_{name}", package.parent / name) if folder.is_dir())
+        next(
+            folder
+            for folder in (package / f"builtin_{name}", package.parent / name)
+            if folder.is_dir()
+        )
         for name in ("tasks", "models")
     ]
 

@@ -25,7 +25,7 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Base of all card structs: frozen, and unknown keys are errors."""
 
 
-class Files(Strict):
+class Files(Strict, frozen=True):
     """Where a split lies in a release folder, in one layout.
 
     path     relative pattern, matched against the end of a file's path (whole components);
@@ -46,7 +46,7 @@ class Files(Strict):
     options: dict[str, Any] = {}
 
 
-class Preprocessing(Strict):
+class Preprocessing(Strict, frozen=True):
     """What the official script does to texts before the model; lengths count sub-words
     including special tokens. Each kind uses the fields that mean something to it."""
 
@@ -59,7 +59,7 @@ class Preprocessing(Strict):
     max_candidate_length: int = 512
 
 
-class Recipe(Strict):
+class Recipe(Strict, frozen=True):
     """Hyper-parameters of one phase. `batch_size` counts items per optimiser step.
 
     warmup            share of the steps (below 1) or a number of steps.
@@ -88,7 +88,7 @@ class Recipe(Strict):
     select_every: int = 0
 
 
-class TaskCard(Strict):
+class TaskCard(Strict, frozen=True):
     """A dataset with languages and a metric.
 
     data          split -> the layouts it may have; the first that a folder holds is read.
@@ -124,7 +124,7 @@ class TaskCard(Strict):
     note: str = ""
 
 
-class Average(Strict):
+class Average(Strict, frozen=True):
     """A total of ours: the plain mean over all tasks of the suite. `values` replaces the
     score of a task by the mean of other values of it; `rule` says it in words."""
 
@@ -133,7 +133,7 @@ class Average(Strict):
     values: dict[str, list[str]] = {}
 
 
-class SuiteCard(Strict):
+class SuiteCard(Strict, frozen=True):
     """Tasks with groups and averages.
 
     languages    task -> languages, where they differ from the task card's.
@@ -150,7 +150,7 @@ class SuiteCard(Strict):
     unofficial: list[str] = []
 
 
-class Profile(Strict):
+class Profile(Strict, frozen=True):
     """How a backbone's sentence vectors are taken; None means the backbone's own default.
 
     layer    index into the hidden states, 0 being the embeddings, negative from the end.
@@ -165,7 +165,7 @@ class Profile(Strict):
     head: Literal["mean", "cls"] | None = None
 
 
-class ModelCard(Strict):
+class ModelCard(Strict, frozen=True):
     """A way to make models: a producer, a backbone and a recipe.
 
     train_on  replaces the tasks that are trained on, by evaluated task.
@@ -183,7 +183,7 @@ class ModelCard(Strict):
     options: dict[str, Any] = {}
 
 
-class RecipeCard(Strict):
+class RecipeCard(Strict, frozen=True):
     """Named hyper-parameters: `defaults`, then what differs by kind, then by task (in the task
     card's `recipes`). Merged, they must give a whole `Recipe`."""
 
@@ -207,6 +207,7 @@ class RecipeCard(Strict):
 
 
 Card = TypeVar("Card", TaskCard, SuiteCard, ModelCard, RecipeCard)
+Part = TypeVar("Part")
 
 
 def read_card(path: Path, kind: type[Card]) -> Card:
@@ -246,7 +247,7 @@ class _Check:
         """The node's plain value; `where` names it in complaints."""
         origin, arguments = get_origin(kind), get_args(kind)
         if kind is Any:
-            return self.loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+            return self.loader.construct_object(node, deep=True)
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             return self.struct(node, kind, where)
         if origin is list:
@@ -290,7 +291,7 @@ class _Check:
     def scalar(self, node: yaml.Node, kind: Any, where: str) -> Any:
         if not isinstance(node, yaml.ScalarNode):
             return self.say(node, f"{where} must be {_expected(kind)}")
-        value = self.loader.construct_object(node)  # type: ignore[no-untyped-call]
+        value = self.loader.construct_object(node)
         wanted = _wanted(kind)
         if kind is str and isinstance(value, bool):
             return self.say(
@@ -415,7 +416,7 @@ class Catalogue:
         ]
 
 
-def _look_up(what: str, name: str, shelf: dict[str, Any]) -> Any:
+def _look_up(what: str, name: str, shelf: dict[str, Part]) -> Part:
     if name not in shelf:
         raise UnknownName(what, name, shelf, f"There are: {', '.join(sorted(shelf))}.")
     return shelf[name]

@@ -20,5 +20,7 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps(plugins, indent=2))
         return
     for plugin in plugins:
-        click.echo(f"{plugin['name']}  {plugin['distribution']} {plugin['version']}  {plugin['state']}")
+        click.echo(
+            f"{plugin['name']}  {plugin['distribution']} {plugin['version']}  {plugin['state']}"
+        )
         click.echo(f"  {plugin['reason'] or ', '.join(plugin['hooks'])}")

@@ -75,6 +75,8 @@ zh|Mandarin|Sino-Tibetan||Han|5
 """
 
 LANGUAGES = {
-    row[0]: Language(*row[:5], int(row[5]))
-    for row in (line.split("|") for line in _TABLE.strip().splitlines())
+    code: Language(code, name, family, branch, script, int(resources))
+    for code, name, family, branch, script, resources in (
+        line.split("|") for line in _TABLE.strip().splitlines()
+    )
 }

@@ -43,7 +43,7 @@ class Backbone:
     @property
     def max_tokens(self) -> int:
         """The longest input, special tokens included."""
-        return min(self.tokenizer.model_max_length, self.module.config.max_position_embeddings)
+        return int(min(self.tokenizer.model_max_length, self.module.config.max_position_embeddings))
 
 
 def load_backbone(

@@ -53,7 +53,9 @@ def describe(folder: Path) -> dict[str, Any]:
     try:
         facts = json.loads(path.read_text())
     except (OSError, json.JSONDecodeError) as error:
-        raise DataError(f"{folder} is no checkpoint: {path.name} can't be read ({error})") from error
+        raise DataError(
+            f"{folder} is no checkpoint: {path.name} can't be read ({error})"
+        ) from error
     if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
         raise DataError(f"{path} is not of schema {SCHEMA!r}")
     return facts

@@ -81,8 +81,8 @@ def encode_sentences(
     known: dict[str, list[int]] = {}
     if vocabulary:
         ids = tokenizer(vocabulary, add_special_tokens=False, return_attention_mask=False)
-        for word, tokens in zip(vocabulary, ids["input_ids"], strict=True):
-            known[word] = tokens if 0 < len(tokens) <= room else unknown
+        for word, subwords in zip(vocabulary, ids["input_ids"], strict=True):
+            known[word] = subwords if 0 < len(subwords) <= room else unknown
     pieces = []
     for number, sentence in enumerate(sentences):
         tokens: list[int] = []
@@ -111,9 +111,9 @@ def encode_questions(
     Windows start `doc_stride` context tokens apart, as in SQuAD's official preparation.
     """
     limit = preprocessing.max_question_length
-    asked = tokenizer(
-        list(questions), add_special_tokens=False, truncation=True, max_length=limit
-    )["input_ids"]
+    asked = tokenizer(list(questions), add_special_tokens=False, truncation=True, max_length=limit)[
+        "input_ids"
+    ]
     # Contexts repeat (five questions a paragraph): each is tokenised once.
     unique = list(dict.fromkeys(contexts))
     told = tokenizer(unique, add_special_tokens=False, return_offsets_mapping=True)

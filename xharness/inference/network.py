@@ -151,9 +151,7 @@ class Network(nn.Module):
             cross_entropy(
                 logits[start : start + length].T, torch.tensor(example.target, device=device)
             )  # mean of start and end
-            for start, length, example in zip(
-                hidden.starts, hidden.lengths, examples, strict=True
-            )
+            for start, length, example in zip(hidden.starts, hidden.lengths, examples, strict=True)
         ]
         return torch.stack(losses).mean()
 

@@ -60,10 +60,10 @@ class Hidden(NamedTuple):
 
 
 class Run(NamedTuple):
-    """`count` sequences of `length` tokens each, from token `start` of the row on."""
+    """`number` sequences of `length` tokens each, from token `start` of the row on."""
 
     start: int
-    count: int
+    number: int
     length: int
 
 
@@ -89,7 +89,7 @@ def packed_attention(
         )
         return attended.transpose(1, 2), None
     heads, width = query.shape[1], query.shape[3]
-    sizes = [run.count * run.length for run in runs]
+    sizes = [run.number * run.length for run in runs]
     pieces = []
     # split, not slices: the gradient of a slice is as long as the row, for each of the runs.
     rows = zip(runs, *(x[0].split(sizes, dim=1) for x in (query, key, value)), strict=True)
@@ -140,9 +140,7 @@ def encode(
     return Hidden(states, starts, [len(s.ids) for s in sequences])
 
 
-def batches(
-    lengths: Sequence[int], budget: int, padded: bool = False
-) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], budget: int, padded: bool = False) -> Iterator[list[int]]:
     """Indices of sequences in order of length, grouped so that no group holds more than `budget`
     tokens (padding counted, if `padded`) unless it is a single sequence."""
     group: list[int] = []
@@ -162,7 +160,10 @@ def can_pack(module: PreTrainedModel) -> bool:
     model to packed attention if so."""
     before = module.config._attn_implementation
     vocabulary = module.config.vocab_size
-    probe = [Encoded([5 % vocabulary, 7 % vocabulary, 9 % vocabulary]), Encoded([9 % vocabulary] * 5)]
+    probe = [
+        Encoded([5 % vocabulary, 7 % vocabulary, 9 % vocabulary]),
+        Encoded([9 % vocabulary] * 5),
+    ]
     alone = [_try(lambda s=s: encode(module, [s], packed=False).states) for s in probe]  # type: ignore[misc]
     try:
         module.set_attn_implementation(ATTENTION)
@@ -196,7 +197,7 @@ def _packed_states(
     at = 0
     for length in lengths:
         if runs and runs[-1].length == length:
-            runs[-1] = Run(runs[-1].start, runs[-1].count + 1, length)
+            runs[-1] = Run(runs[-1].start, runs[-1].number + 1, length)
         else:
             runs.append(Run(at, 1, length))
         at += length
@@ -226,7 +227,9 @@ def _padded_states(
             [[*(s.types or ()), *[0] * (longest - len(s.ids))] for s in ordered], device=device
         )
     # From lengths, not from ids: a text may hold the padding token's id.
-    mask = torch.arange(longest, device=device)[None] < torch.tensor(lengths, device=device)[:, None]
+    mask = (
+        torch.arange(longest, device=device)[None] < torch.tensor(lengths, device=device)[:, None]
+    )
     states = _states(module, inputs | {"attention_mask": mask.long()}, layer)
     return states[mask]
 

@@ -79,25 +79,29 @@ class _Predictor:
 class PairPredictor(_Predictor):
     def classify(self, pairs: Sequence[tuple[str, str]]) -> Floats:
         """Logits (N, K)."""
-        return np.stack(self.remember([tuple(pair) for pair in pairs], self._logits))
+        keys = [(first, second) for first, second in pairs]
+        return np.stack(self.remember(keys, self._logits))
 
-    def _logits(self, pairs: Sequence[tuple[str, str]]) -> Floats:
+    def _logits(self, pairs: Sequence[tuple[str, str]]) -> list[Floats]:
         encoded = encode_pairs(
             self.network.backbone.tokenizer, pairs, self.task.preprocessing.max_length
         )
-        logits = np.empty((len(pairs), self.network.head.out.out_features), np.float32)  # type: ignore[union-attr]
+        rows: list[Floats] = [np.empty(0, np.float32)] * len(pairs)
 
         def handle(group: list[int], hidden: Hidden) -> None:
-            logits[group] = self.network.head(hidden).cpu().numpy()
+            for i, row in zip(group, self.network.head(hidden).cpu().numpy(), strict=True):
+                rows[i] = row
 
         self.forward(encoded, handle)
-        return logits
+        return rows
 
 
 class ChoicePredictor(PairPredictor):
     def choose(self, premises: Sequence[str], options: Sequence[Sequence[str]]) -> Floats:
         """Scores (N, C)."""
-        pairs = [(p, option) for p, group in zip(premises, options, strict=True) for option in group]
+        pairs = [
+            (p, option) for p, group in zip(premises, options, strict=True) for option in group
+        ]
         return self.classify(pairs).reshape(len(premises), -1)
 
 
@@ -195,7 +199,7 @@ class TextPredictor(_Predictor):
         keys = [(text, limit) for text in texts]
         return np.stack(self.remember(keys, self._vectors))
 
-    def _vectors(self, keys: Sequence[tuple[str, int]]) -> Floats:
+    def _vectors(self, keys: Sequence[tuple[str, int]]) -> list[Floats]:
         backbone = self.network.backbone
         texts = [f"{backbone.profile.prefix}{text}" for text, _ in keys]
         encoded = encode_texts(backbone.tokenizer, texts, keys[0][1])
@@ -205,7 +209,7 @@ class TextPredictor(_Predictor):
         with torch.inference_mode():
             for group in batches(lengths, self.budget, padded=not backbone.packed):
                 vectors[group] = self.network.vectors([encoded[i] for i in group]).cpu().numpy()
-        return vectors
+        return list(vectors)
 
 
 def _distinct(spans: list[Span], context: str, most: int) -> list[Span]:

@@ -167,5 +167,3 @@ def xharness_run_finished(folder: Path) -> None:
     If it raises: the command fails with that error; the run folder is complete.
     Since: 0.1.
     """
-
-

@@ -56,12 +56,14 @@ def load_plugins(own: Any, version: str) -> tuple[pluggy.PluginManager, list[Plu
 
 
 def _entry_points() -> list[tuple[metadata.Distribution, metadata.EntryPoint]]:
-    points = {}
+    points: dict[tuple[str, str], tuple[metadata.Distribution, metadata.EntryPoint]] = {}
     for distribution in metadata.distributions():
         for entry in distribution.entry_points:
             if entry.group == GROUP:
                 # A distribution may be found twice on the path; the first shadows the other.
-                points.setdefault((distribution.metadata["Name"], entry.name), (distribution, entry))
+                points.setdefault(
+                    (distribution.metadata["Name"], entry.name), (distribution, entry)
+                )
     return [points[key] for key in sorted(points)]
 
 

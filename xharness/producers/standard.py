@@ -115,7 +115,7 @@ class Standard:
         if last:
             checkpoint.load(checkpoint_folder(context.checkpoints, last.address), network)
         if context.dtype == "bf16":
-            network.module.to(torch.bfloat16)  # type: ignore[arg-type]
+            network.module.to(torch.bfloat16)
         model = predictor(network, task, context.batch_tokens)
         return Produced(model, backbone.info, backbone.profile)
 

@@ -80,13 +80,13 @@ def task_table(
         rows.append([name, "+".join(task.score), *cells])
     for average in suite.averages:
         totals = [boards[m]["xharness"]["totals"][average.name]["value"] for m in models]
-        rows.append([average.name, "ours", *("withheld" if t is None else _number(t) for t in totals)])
+        rows.append(
+            [average.name, "ours", *("withheld" if t is None else _number(t) for t in totals)]
+        )
     return Table(title, ["task", "score", *models], rows, remarks(records))
 
 
-def grouped_table(
-    title: str, by: str, suite: SuiteCard, records: Sequence[CellRecord]
-) -> Table:
+def grouped_table(title: str, by: str, suite: SuiteCard, records: Sequence[CellRecord]) -> Table:
     """One row a language, family or script, one column a task (and model, if there are several);
     means over the cells that are there."""
     key = GROUPINGS[by]

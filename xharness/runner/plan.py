@@ -199,7 +199,9 @@ def make_plan(
     names = select("task", request.tasks, suite.tasks)
     offered = {n: suite_languages(suite, tasks[n]) for n in names}
     wanted = select(
-        "language", request.languages, sorted({code for codes in offered.values() for code in codes})
+        "language",
+        request.languages,
+        sorted({code for codes in offered.values() for code in codes}),
     )
     data = _load(request, contexts[0].source, tasks, offered, wanted)
     jobs = [
@@ -333,9 +335,7 @@ def _gold(item: Any) -> Any:
     raise TypeError(f"{type(item).__name__} has no gold label")
 
 
-def _still_valid(
-    record: CellRecord, inputs: str, task: TaskCard, folder: RunFolder | None
-) -> bool:
+def _still_valid(record: CellRecord, inputs: str, task: TaskCard, folder: RunFolder | None) -> bool:
     return (
         record.status == "ok"
         and record.inputs == inputs

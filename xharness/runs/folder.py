@@ -155,5 +155,6 @@ def _npz(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     import numpy as np
 
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{name: arrays[name] for name in sorted(arrays)})
+    ordered: dict[str, Any] = {name: arrays[name] for name in sorted(arrays)}
+    np.savez_compressed(buffer, **ordered)
     return buffer.getvalue()
