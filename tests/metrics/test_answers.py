@@ -65,15 +65,20 @@ def check(metric: Any, case: dict[str, Any], expected: dict[str, Any], language:
         assert values == pytest.approx(wanted["result"], abs=1e-9)
 
 
+def tidy(texts: list[str]) -> list[str]:
+    """The texts with blanks as the official scripts leave them; ours don't care for them."""
+    return [" ".join(text.split()) for text in texts]
+
+
 def test_official_normalisation() -> None:
     rows = load("squad/normalize.json")
     found = normalise_squad([row["text"] for row in rows])
-    assert [" ".join(words) for words in found] == [row["normalized"] for row in rows]
+    assert tidy(found) == [row["normalized"] for row in rows]
     rows = load("mlqa/normalize.json")
     for language in {row["lang"] for row in rows}:
         texts = {row["text"]: row["normalized"] for row in rows if row["lang"] == language}
         found = mlqa_normaliser(language)(list(texts))
-        assert [" ".join(words) for words in found] == list(texts.values()), language
+        assert tidy(found) == list(texts.values()), language
 
 
 def test_official_pairs() -> None:
@@ -133,7 +138,7 @@ def test_word_f1_agrees_with_a_plain_count(left: str, right: str) -> None:
 
 @given(st.lists(TEXT, min_size=1, max_size=4))
 def test_squad_normalisation_agrees_with_a_plain_one(texts: list[str]) -> None:
-    assert normalise_squad(texts) == [slow_normalise(text).split() for text in texts]
+    assert tidy(normalise_squad(texts)) == [slow_normalise(text) for text in texts]
 
 
 @given(st.lists(TEXT, min_size=1, max_size=4))
@@ -145,13 +150,13 @@ def test_mlqa_deletes_every_punctuation_and_nothing_else_in_hindi(texts: list[st
             if char not in string.punctuation and unicodedata.category(char)[0] != "P"
         )
 
-    assert mlqa_normaliser("hi")(texts) == [kept(text).split() for text in texts]
+    assert tidy(mlqa_normaliser("hi")(texts)) == tidy([kept(text) for text in texts])
 
 
 @pytest.mark.parametrize("texts", [["a\0b", "the c"], ["\0"], ["ΑΣ", "ΣΑ", "Σ"], ["", ""]])
 def test_texts_do_not_touch_each_other(texts: list[str]) -> None:
     # NUL is what joins them; a sigma is lower-cased by what stands beside it.
-    assert normalise_squad(texts) == [slow_normalise(text).split() for text in texts]
+    assert tidy(normalise_squad(texts)) == [slow_normalise(text) for text in texts]
 
 
 @given(st.lists(st.tuples(st.lists(TEXT, min_size=1, max_size=3), TEXT), min_size=1, max_size=6))
@@ -171,7 +176,7 @@ def test_chinese_characters_are_words_in_mlqa_only() -> None:
     gold, predicted = [("北京大学",)], ["北京"]
     assert mlqa(gold, predicted, "zh").values["f1"] == pytest.approx(200 / 3)
     assert squad(gold, predicted, "zh").values["f1"] == 0
-    assert mlqa_normaliser("zh")(["a北京b c"]) == [["a", "北", "京", "b", "c"]]
+    assert tidy(mlqa_normaliser("zh")(["a北京b c"])) == ["a 北 京 b c"]
 
 
 def test_unanswered_scores_zero_and_counts() -> None:
