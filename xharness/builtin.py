@@ -64,17 +64,11 @@ def xharness_evaluators() -> Sequence[type]:
 @hookimpl
 def xharness_metrics() -> Sequence[Any]:
     from xharness.metrics.accuracy import Accuracy
-    from xharness.metrics.answers import Answers, mlqa_normaliser, normalise_squad
+    from xharness.metrics.answers import mlqa, squad
     from xharness.metrics.ranking import MeanAveragePrecision
     from xharness.metrics.tagging import SeqEval
 
-    return [
-        Accuracy(),
-        Answers("squad", lambda _language: normalise_squad),
-        Answers("mlqa", mlqa_normaliser),
-        MeanAveragePrecision(),
-        SeqEval(),
-    ]
+    return [Accuracy(), squad, mlqa, MeanAveragePrecision(), SeqEval()]
 
 
 @hookimpl

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
@@ -250,6 +251,10 @@ class _Check:
             return self.loader.construct_object(node, deep=True)
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             return self.struct(node, kind, where)
+        if origin in (Union, UnionType):
+            shape = {yaml.MappingNode: dict, yaml.SequenceNode: list}.get(type(node))
+            kind = next((part for part in arguments if get_origin(part) is shape and shape), kind)
+            origin, arguments = get_origin(kind), get_args(kind)
         if origin is list:
             if not isinstance(node, yaml.SequenceNode):
                 return self.say(node, f"{where} must be a list")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import langcodes
 from langcodes.tag_parser import LanguageTagError
 
+from xharness.data.families import LANGUAGES
 from xharness.errors import CardError
 
 # Tatoeba names the individual language where ISO 639-1 means a macro-language, and langcodes
@@ -24,6 +25,8 @@ def iso3(code: str) -> str:
 
 def english_name(code: str) -> str:
     """The English name in lower case, as in `tydiqa-goldp-dev-swahili.json`."""
+    if code in LANGUAGES:  # langcodes follows fashion: its Bengali is now Bangla
+        return LANGUAGES[code].name.lower()
     try:
         return langcodes.get(code).language_name("en").lower()
     except LanguageTagError as error:

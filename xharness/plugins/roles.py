@@ -142,7 +142,7 @@ class Context:
 
     backbone   card -> its backbone, loaded on the run's device.
     identify   card -> what identifies the backbone's weights, without loading them.
-    evaluated_split  task, language -> the split that is evaluated, or None: it is not
+    evaluated  task, language -> the dataset that the run evaluates, or None: it is not
                selected on.
     tasks, recipe, evaluator, metric   look-ups by name.
     on_step    called with phase, step, steps and loss.
@@ -153,7 +153,7 @@ class Context:
     dtype: str
     batch_tokens: int | None
     seed: int
-    evaluated_split: Callable[[TaskCard, str], str | None]
+    evaluated: Callable[[TaskCard, str], Any]
     tasks: Mapping[str, TaskCard]
     recipe: Callable[[ModelCard, TaskCard], Recipe]
     backbone: Callable[[ModelCard], Any]

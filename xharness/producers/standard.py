@@ -172,12 +172,13 @@ def _selection(
 ) -> tuple[Recipe, str]:
     """The recipe, and why it can't select on dev where it can't."""
     last = msgspec.structs.replace(recipe, select="last")
-    if trained_on.name == task.name and context.evaluated_split(task, SOURCE_LANGUAGE) == "dev":
-        return last, "last weights taken: the dev split is evaluated, so it is not selected on"
     try:
-        context.source.load(trained_on, "dev", SOURCE_LANGUAGE)
+        dev = context.source.load(trained_on, "dev", SOURCE_LANGUAGE)
     except MissingData:
         return last, "last weights taken: there is no dev split to select on"
+    evaluated = context.evaluated(task, SOURCE_LANGUAGE)
+    if evaluated and {f.sha256 for f in evaluated.files} & {f.sha256 for f in dev.files}:
+        return last, "last weights taken: the dev split is evaluated, so it is not selected on"
     return recipe, ""
 
 

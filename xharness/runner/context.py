@@ -14,7 +14,7 @@ from xharness.cards import Catalogue, ModelCard, Recipe, TaskCard
 from xharness.errors import XharnessError
 from xharness.plugins.registry import Registry
 from xharness.plugins.roles import Context, Phase, Source
-from xharness.runner.plan import Plan, Request, evaluated_split, make_plan
+from xharness.runner.plan import Plan, Request, evaluated, make_plan
 from xharness.runs.folder import RunFolder
 
 DATA_VARIABLE = "XHARNESS_DATA"
@@ -88,7 +88,7 @@ def _context(
         dtype=request.dtype,
         batch_tokens=request.batch_tokens,
         seed=seed,
-        evaluated_split=lambda task, code: evaluated_split(source, task, code, request.split),
+        evaluated=lambda task, code: evaluated(source, task, code, request.split),
         tasks=catalogue.tasks,
         recipe=recipe,
         backbone=backbone,

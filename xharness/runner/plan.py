@@ -134,11 +134,11 @@ class Plan:
             after = f" after {lineage[-2].task.name}" if len(lineage) > 1 else ""
             noted = f" [{'; '.join(phase.notes)}]" if phase.notes else ""
             lines.append(f"train {phase.task.name}{after}, recipe {phase.recipe.name}{noted}")
-        skipped: dict[str, list[str]] = {}
-        for cell in cells:
-            if cell.reason:
-                skipped.setdefault(cell.reason, []).append(cell.id)
-        lines += [f"skip {', '.join(ids)}: {reason}" for reason, ids in skipped.items()]
+        for job in self.jobs:
+            skipped = [cell for cell in job.cells if cell.reason]
+            if skipped:
+                languages = ", ".join(cell.language for cell in skipped)
+                lines.append(f"skip {job.task.name} {languages}: {skipped[0].reason}")
         return "\n".join(lines)
 
 
@@ -153,12 +153,12 @@ def select(what: str, patterns: Iterable[str], known: Sequence[str]) -> list[str
     return [n for n in known if not patterns or any(fnmatch.fnmatchcase(n, p) for p in patterns)]
 
 
-def evaluated_split(source: Source, task: TaskCard, language: str, split: str | None) -> str | None:
-    """The split that would be evaluated in this language, or None when none can be."""
+def evaluated(source: Source, task: TaskCard, language: str, split: str | None) -> Dataset | None:
+    """What is evaluated in this language whenever it is, or None when nothing can be."""
     if language not in task.languages:
         return None
     try:
-        return load_for_evaluation(source, task, language, split).split
+        return load_for_evaluation(source, task, language, split)
     except MissingData:
         return None
 
