@@ -43,6 +43,10 @@ class MissingData(DataError):
         self.reason = reason
 
 
+class AmbiguousData(DataError):
+    """A task, split and language is in a release folder more than once."""
+
+
 class PluginError(XharnessError):
     """Two parts share a name, or a part breaks its contract."""
 

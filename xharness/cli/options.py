@@ -26,6 +26,8 @@ include_option = click.option(
     help="Folder with more cards; repeatable.",
 )
 
+data_option = click.option("--data", "-d", help="Release folder.  [default: $XHARNESS_DATA]")
+
 
 def request_options(command: F) -> F:
     """The options that say what is to be evaluated or trained."""
@@ -38,7 +40,7 @@ def request_options(command: F) -> F:
             click.option("--tasks", "-t", multiple=True, help=f"Only these tasks; {listed}."),
             click.option("--languages", "-l", multiple=True,
                          help=f"Only these languages; {listed}."),
-            click.option("--data", "-d", help="Release folder.  [default: $XHARNESS_DATA]"),
+            data_option,
             click.option("--split", help="Split to evaluate.  [default: the task's]"),
             click.option("--limit", "-L", help="First N items a language, or a share below 1."),
             click.option("--seed", "seeds", multiple=True, type=int, default=(DEFAULT_SEED,),
@@ -86,13 +88,18 @@ def open_request(
         models=split_commas(models),
         tasks=split_commas(tasks),
         languages=split_commas(languages),
-        data=data or os.environ.get("XHARNESS_DATA") or "sample",
+        data=data_name(data),
         limit=_limit(limit),
         batch_tokens=_batch_tokens(batch_size),
         seeds=list(dict.fromkeys(seeds)),
         **others,
     )
     return request, registry, catalogue
+
+
+def data_name(given: str | None) -> str:
+    """`--data`, else `$XHARNESS_DATA`, else the bundled sample."""
+    return given or os.environ.get("XHARNESS_DATA") or "sample"
 
 
 def split_commas(values: tuple[str, ...]) -> list[str]:

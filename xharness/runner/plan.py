@@ -24,6 +24,7 @@ from xharness.runs.leaderboard import suite_languages
 
 # Part of every cell's inputs: raise it when evaluation changes what comes out of the same inputs.
 EVALUATION_VERSION = 1
+MOST_COMPLAINTS = 5
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,7 +246,10 @@ def _load(
             except DataError as error:
                 broken[str(error)] = None
     if broken:
-        raise DataError("\n".join(broken))
+        shown = list(broken)[:MOST_COMPLAINTS]
+        if len(broken) > len(shown):
+            shown.append(f"... and {len(broken) - len(shown)} more: see xharness data check")
+        raise DataError("\n".join(shown))
     return loaded
 
 

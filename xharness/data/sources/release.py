@@ -17,7 +17,7 @@ from xharness.data.items import Candidate, Choice, Dataset, FileDigest, Item, Qu
 from xharness.data.languages import english_name, iso3
 from xharness.data.readers import READERS
 from xharness.data.readers.ask import Ask
-from xharness.errors import DataError, MissingData, did_you_mean
+from xharness.errors import AmbiguousData, DataError, MissingData, did_you_mean
 
 CHOICES_FILE = "xharness-data.yaml"
 STAND_IN = "standin_"
@@ -85,7 +85,7 @@ class ReleaseFolder:
             )
         if len(found) > 1:
             names = ", ".join(sorted(self._name(p) for one in found for p in one.paths))
-            raise DataError(
+            raise AmbiguousData(
                 f"{task.name} {split} {language} is in {self.root} more than once: {names}. Name "
                 f"one in {CHOICES_FILE}, as '{task.name}: {{{split}: PATTERN}}'."
             )
