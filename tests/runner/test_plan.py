@@ -1,0 +1,142 @@
+"""What a request selects, what it depends on, and what is done already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from xharness.builtin import open_registry
+from xharness.cards import Catalogue
+from xharness.data.items import Dataset, Pair
+from xharness.errors import DataError, UnknownName, XharnessError
+from xharness.runner.context import prepare
+from xharness.runner.plan import NothingSelected, Plan, Request, limited, select
+from xharness.runs.folder import RunFolder
+from xharness.testing.toys import World, make_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XHARNESS_CACHE", str(tmp_path / "cache"))
+
+
+def plan_for(world: World, folder: RunFolder | None = None, **request: Any) -> Plan:
+    registry = open_registry()
+    catalogue = Catalogue.load([*registry.card_folders(), world.cards])
+    whole = {"models": ["toy"], "suite": "toy", "data": str(world.release), "seeds": [42]}
+    return prepare(Request(**(whole | request)), registry, catalogue, folder)
+
+
+def dataset(count: int) -> Dataset:
+    items = tuple(Pair(str(i), "a", "b", "same") for i in range(count))
+    return Dataset("toy", "test", "en", items)
+
+
+def test_cells_are_models_times_seeds_times_tasks_times_languages(world: World) -> None:
+    plan = plan_for(world, tasks=["toy-tags", "toy-bitext"], seeds=[42, 7])
+    assert [cell.id for cell in plan.cells] == [
+        "toy/toy-tags/en", "toy/toy-tags/de", "toy/toy-tags/fr",
+        "toy/toy-bitext/de", "toy/toy-bitext/fr",
+        "toy/toy-tags/en#7", "toy/toy-tags/de#7", "toy/toy-tags/fr#7",
+        "toy/toy-bitext/de#7", "toy/toy-bitext/fr#7",
+    ]  # fmt: skip
+
+
+def test_each_phase_is_trained_once_however_many_jobs_need_it(world: World) -> None:
+    plan = plan_for(world)
+    assert [lineage[-1].task.name for _, lineage in plan.trainings()] == [
+        "toy-pairs", "toy-choices", "toy-tags", "toy-spans"
+    ]  # fmt: skip
+    two = plan_for(world, models=["toy", "toy"])
+    assert len(two.trainings()) == 4
+
+
+def test_patterns_keep_the_suite_s_order_and_must_match_something() -> None:
+    known = ["swahili", "swedish", "zulu"]
+    assert select("language", ["z*", "sw*"], known) == known
+    assert select("language", [], known) == known
+    with pytest.raises(UnknownName, match="No language named 'zullu'. Did you mean 'zulu'"):
+        select("language", ["zullu"], known)
+
+
+def test_languages_that_no_selected_task_has_select_nothing(world: World) -> None:
+    with pytest.raises(UnknownName):
+        plan_for(world, tasks=["toy-bitext"], languages=["en"])
+    with pytest.raises(NothingSelected):
+        raise NothingSelected("")  # exit code 5 is part of the face
+    assert NothingSelected.exit_code == 5
+
+
+@pytest.mark.parametrize(("limit", "count"), [(3, 3), (0.25, 2), (0.01, 1), (8, 8), (100, 8)])
+def test_a_limit_is_a_count_or_a_share_and_is_said(limit: float, count: int) -> None:
+    cut = limited(dataset(8), limit)
+    assert [item.id for item in cut.items] == [str(i) for i in range(count)]
+    assert any("limited to the first" in note for note in cut.notes) == (count < 8)
+
+
+def test_a_missing_checkpoint_is_an_error_unless_training_is_asked_for(world: World) -> None:
+    with pytest.raises(XharnessError, match=r"xharness train --model toy --tasks toy-pairs,"):
+        plan_for(world).require_checkpoints()
+    plan_for(world, train="missing").require_checkpoints()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seeds": [7]}, {"recipe": "small"}, {"recipe": "published"}],
+)
+def test_another_seed_or_recipe_is_another_checkpoint(world: World, change: Any) -> None:
+    def addresses(plan: Plan) -> set[str]:
+        return {phase.address for job in plan.jobs for phase in job.lineage}
+
+    assert not addresses(plan_for(world)) & addresses(plan_for(world, **change))
+
+
+def test_changed_training_data_is_another_checkpoint(world: World, tmp_path: Path) -> None:
+    other = make_world(tmp_path / "other", seed=1)
+    mine = plan_for(world, tasks=["toy-tags"], backbone=str(world.backbone)).jobs[0].lineage
+    theirs = plan_for(
+        world, tasks=["toy-tags"], backbone=str(world.backbone), data=str(other.release)
+    )
+    assert mine[0].address != theirs.jobs[0].lineage[0].address
+
+
+def test_the_split_that_is_evaluated_is_not_selected_on(world: World) -> None:
+    test = plan_for(world, tasks=["toy-tags"], languages=["de"]).jobs[0].lineage[0]
+    dev = plan_for(world, tasks=["toy-tags"], split="dev").jobs[0].lineage[0]
+    assert (test.recipe.select, dev.recipe.select) == ("dev", "last")
+    assert any("it is not selected on" in note for note in dev.notes)
+
+
+def test_broken_data_stops_the_plan_and_names_the_file(world: World, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    (release / "toy-spans").mkdir(parents=True)
+    (release / "toy-spans" / "test-en.json").write_text('{"data": [{"para')
+    with pytest.raises(DataError, match=r"toy-spans/test-en\.json"):
+        plan_for(world, tasks=["toy-spans"], data=str(release))
+
+
+def test_a_record_counts_as_done_only_with_the_same_inputs(world: World, tmp_path: Path) -> None:
+    import xharness
+
+    run = tmp_path / "run"
+    asked: dict[str, Any] = {"suite": "toy", "data": str(world.release), "tasks": ["toy-bitext"]}
+    records = xharness.evaluate(run, models=["toy"], include=[world.cards], **asked)
+    assert [record.status for record in records] == ["ok", "ok"]
+    folder = RunFolder(run)
+
+    again = plan_for(world, folder, tasks=["toy-bitext"])
+    assert [job.pending for job in again.jobs] == [[]]
+    assert len(plan_for(world, folder, tasks=["toy-bitext"], limit=3).jobs[0].pending) == 2
+
+    folder.write_cell(msgspec.structs.replace(records[0], inputs="other"))
+    assert [cell.language for cell in plan_for(world, folder, tasks=["toy-bitext"]).jobs[0].pending]
+    (run / "items" / f"{records[1].id}.npz").unlink()
+    assert len(plan_for(world, folder, tasks=["toy-bitext"]).jobs[0].pending) == 2
