@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 from xharness.cards import Profile
 from xharness.errors import XharnessError
 from xharness.inference.identity import identify_backbone, local_folder
-from xharness.inference.packing import can_pack
+from xharness.inference.packing import can_pack, position_offset
 
 # Index into the hidden states by number of layers: what XTREME's retrieval script reads for
 # mBERT and XLM-R Large (google-research/xtreme, scripts/run_tatoeba.sh); else the last layer.
@@ -43,7 +43,8 @@ class Backbone:
     @property
     def max_tokens(self) -> int:
         """The longest input, special tokens included."""
-        return int(min(self.tokenizer.model_max_length, self.module.config.max_position_embeddings))
+        positions = self.module.config.max_position_embeddings - position_offset(self.module)
+        return int(min(self.tokenizer.model_max_length, positions))
 
 
 def load_backbone(

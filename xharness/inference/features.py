@@ -9,11 +9,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
 from xharness.cards import Preprocessing
+from xharness.errors import Refused
 from xharness.inference.packing import Encoded
 
 
@@ -83,18 +84,19 @@ def encode_sentences(
         ids = tokenizer(vocabulary, add_special_tokens=False, return_attention_mask=False)
         for word, subwords in zip(vocabulary, ids["input_ids"], strict=True):
             known[word] = subwords if 0 < len(subwords) <= room else unknown
+    frame = _frame(tokenizer, pair=False)
     pieces = []
     for number, sentence in enumerate(sentences):
         tokens: list[int] = []
         positions: list[int] = []
         for word in sentence:
             if tokens and len(tokens) + len(known[word]) > room:
-                pieces.append(_piece(tokenizer, number, tokens, positions))
+                pieces.append(_piece(frame, number, tokens, positions))
                 tokens, positions = [], []
             positions.append(len(tokens))
             tokens = tokens + known[word]
         if positions:
-            pieces.append(_piece(tokenizer, number, tokens, positions))
+            pieces.append(_piece(frame, number, tokens, positions))
     return pieces
 
 
@@ -109,6 +111,7 @@ def encode_questions(
     """Overlapping windows: the question, cut to its limit, then a stretch of the context.
 
     Windows start `doc_stride` context tokens apart, as in SQuAD's official preparation.
+    Raises Refused when the lengths leave no room for context.
     """
     limit = preprocessing.max_question_length
     asked = tokenizer(list(questions), add_special_tokens=False, truncation=True, max_length=limit)[
@@ -118,11 +121,18 @@ def encode_questions(
     unique = list(dict.fromkeys(contexts))
     told = tokenizer(unique, add_special_tokens=False, return_offsets_mapping=True)
     where = {context: i for i, context in enumerate(unique)}
+    frame = _frame(tokenizer, pair=True)
+    specials = tokenizer.num_special_tokens_to_add(pair=True)
+    if doc_stride < 1 or limit + specials >= max_length:
+        raise Refused(
+            f"windows of max_length {max_length} with doc_stride {doc_stride} have no room for "
+            f"context beside max_question_length {limit} and {specials} special tokens"
+        )
     windows: list[Window] = []
     for number, (question, context) in enumerate(zip(asked, contexts, strict=True)):
         at = where[context]
         tokens, offsets = told["input_ids"][at], told["offset_mapping"][at]
-        room = max_length - len(question) - tokenizer.num_special_tokens_to_add(pair=True)
+        room = max_length - len(question) - specials
         stretches = []
         start = 0
         while True:
@@ -132,7 +142,7 @@ def encode_questions(
                 break
             start += min(length, doc_stride)
         for i, (start, length) in enumerate(stretches):
-            encoded, first = _with_specials(tokenizer, question, tokens[start : start + length])
+            encoded, first = _with_specials(frame, question, tokens[start : start + length])
             best = tuple(
                 i == _widest(stretches, position) for position in range(start, start + length)
             )
@@ -174,40 +184,45 @@ def _widest(stretches: Sequence[tuple[int, int]], position: int) -> int:
     return best
 
 
-def _piece(
-    tokenizer: PreTrainedTokenizerBase, sentence: int, tokens: list[int], positions: list[int]
-) -> Piece:
-    encoded, first = _with_specials(tokenizer, tokens)
+def _piece(frame: _Frame, sentence: int, tokens: list[int], positions: list[int]) -> Piece:
+    encoded, first = _with_specials(frame, tokens)
     return Piece(sentence, encoded, tuple(first + p for p in positions))
 
 
-def _with_specials(
-    tokenizer: PreTrainedTokenizerBase, one: list[int], two: list[int] | None = None
-) -> tuple[Encoded, int]:
+class _Frame(NamedTuple):
+    """A tokenizer's special tokens before, between and after, and the token type of the second
+    text with what follows it (None where there are no types)."""
+
+    before: list[int]
+    between: list[int]
+    after: list[int]
+    second_type: int | None
+
+
+def _with_specials(frame: _Frame, one: list[int], two: Sequence[int] = ()) -> tuple[Encoded, int]:
     """The sequence with special tokens, and where the last given text begins in it."""
-    before, between, after = _frame(tokenizer, two is not None)
-    ids = [*before, *one, *between, *(two or []), *after]
+    ids = [*frame.before, *one, *frame.between]
+    first = len(ids) if frame.between else len(frame.before)
     types = None
-    if has_types(tokenizer):
-        second = len(two) + len(after) if two is not None else 0
-        types = [0] * (len(ids) - second) + [1] * second
-    return Encoded(ids, types), len(before) + (len(one) + len(between) if two is not None else 0)
+    if frame.second_type is not None:
+        types = [0] * len(ids) + [frame.second_type] * (len(two) + len(frame.after))
+    return Encoded([*ids, *two, *frame.after], types), first
 
 
-def _frame(
-    tokenizer: PreTrainedTokenizerBase, pair: bool
-) -> tuple[list[int], list[int], list[int]]:
-    """Special tokens before, between and after, read off the tokenizer's own template."""
+def _frame(tokenizer: PreTrainedTokenizerBase, pair: bool) -> _Frame:
+    """Read off what the tokenizer itself makes of a short text or pair."""
     text = "a"
     plain = tokenizer(text, add_special_tokens=False)["input_ids"]
     n = len(plain)
-    whole = tokenizer(text, text if pair else None)["input_ids"]
+    encoded = tokenizer(text, text if pair else None)
+    whole = encoded["input_ids"]
+    second_type = encoded["token_type_ids"][-1] if has_types(tokenizer) else None
     starts = [i for i in range(len(whole) - n + 1) if whole[i : i + n] == plain]
     first = starts[0]
     if not pair:
-        return whole[:first], [], whole[first + n :]
+        return _Frame(whole[:first], [], whole[first + n :], second_type)
     second = next(i for i in starts if i >= first + n)
-    return whole[:first], whole[first + n : second], whole[second + n :]
+    return _Frame(whole[:first], whole[first + n : second], whole[second + n :], second_type)
 
 
 def _encoded(tokenizer: PreTrainedTokenizerBase, batch: Any) -> list[Encoded]:

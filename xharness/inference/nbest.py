@@ -35,13 +35,7 @@ def best_spans(
     Source: run_squad.py's compute_predictions_logits, which loops over all pairs.
     """
     width = min(n_best, starts.shape[1])
-    tops = []
-    for logits in (starts, ends):
-        # Stable and descending: equal logits in order of position.
-        part = np.argpartition(-logits, width - 1, axis=1)[:, :width]
-        part.sort(axis=1)
-        tops.append(part)
-    top_starts, top_ends = tops
+    top_starts, top_ends = _top(starts, width), _top(ends, width)
     rows = np.arange(len(starts))[:, None]
     first, last = top_starts[:, :, None], top_ends[:, None, :]  # (N, w, 1), (N, 1, w)
     score = starts[rows, top_starts][:, :, None] + ends[rows, top_ends][:, None, :]
@@ -55,3 +49,12 @@ def best_spans(
     chosen_starts = np.take_along_axis(top_starts, order // width, axis=1)
     chosen_ends = np.take_along_axis(top_ends, order % width, axis=1)
     return Spans(np.where(found, chosen_starts, -1), np.where(found, chosen_ends, -1), best)
+
+
+def _top(logits: npt.NDArray[np.float32], width: int) -> npt.NDArray[np.int64]:
+    """(N, width) positions of the highest logits, in order of position; of equal ones the
+    earlier are taken, which argpartition would not promise."""
+    lowest = np.partition(logits, -width, axis=1)[:, -width, None]
+    above, equal = logits > lowest, logits == lowest
+    taken = above | (equal & (equal.cumsum(axis=1) <= width - above.sum(axis=1, keepdims=True)))
+    return np.nonzero(taken)[1].reshape(len(logits), width)
