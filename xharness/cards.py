@@ -7,10 +7,10 @@ the boolean false) are all reported at once, each with file, line and the neares
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
@@ -89,6 +89,10 @@ class Recipe(Strict, frozen=True):
     select_every: int = 0
 
 
+# Some fields of a recipe; reading a card checks their names and types.
+RecipePart = Annotated[dict[str, Any], Recipe]
+
+
 class TaskCard(Strict, frozen=True):
     """A dataset with languages and a metric.
 
@@ -120,7 +124,7 @@ class TaskCard(Strict, frozen=True):
     labels: list[str] = []
     preprocessing: Preprocessing = Preprocessing()
     train_on: list[str] = []
-    recipes: dict[str, dict[str, Any]] = {}
+    recipes: dict[str, RecipePart] = {}
     submission: str = "tsv"
     note: str = ""
 
@@ -190,8 +194,8 @@ class RecipeCard(Strict, frozen=True):
 
     name: str
     description: str
-    defaults: dict[str, Any]
-    kinds: dict[str, dict[str, Any]] = {}
+    defaults: RecipePart
+    kinds: dict[Kind, RecipePart] = {}
 
     def for_task(self, task: TaskCard) -> Recipe:
         """The recipe for training on `task`; raises CardError when it isn't whole."""
@@ -221,6 +225,8 @@ def read_card(path: Path, kind: type[Card]) -> Card:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise CardError(f"{path}:{line}: {error.problem or 'not YAML'}") from error
+    except yaml.YAMLError as error:
+        raise CardError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if node is None:
         raise CardError(f"{path} is empty")
     check = _Check(path)
@@ -246,13 +252,20 @@ class _Check:
 
     def value(self, node: yaml.Node, kind: Any, where: str) -> Any:
         """The node's plain value; `where` names it in complaints."""
-        origin, arguments = get_origin(kind), get_args(kind)
         if kind is Any:
-            return self.loader.construct_object(node, deep=True)
+            shapes: dict[Any, Any] = {
+                yaml.MappingNode: dict[str, Any],
+                yaml.SequenceNode: list[Any],
+            }
+            kind = shapes.get(type(node), Any)
+        origin, arguments = get_origin(kind), get_args(kind)
+        if origin is Annotated:
+            return self.struct(node, arguments[1], where, whole=False)
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             return self.struct(node, kind, where)
         if origin in (Union, UnionType):
-            shape = {yaml.MappingNode: dict, yaml.SequenceNode: list}.get(type(node))
+            forms: dict[Any, Any] = {yaml.MappingNode: dict, yaml.SequenceNode: list}
+            shape = forms.get(type(node))
             kind = next((part for part in arguments if get_origin(part) is shape and shape), kind)
             origin, arguments = get_origin(kind), get_args(kind)
         if origin is list:
@@ -261,32 +274,36 @@ class _Check:
             items = enumerate(node.value)
             return [self.value(item, arguments[0], f"{where}[{i}]") for i, item in items]
         if origin is dict:
-            pairs = self.pairs(node, where)
+            pairs = self.pairs(node, where, arguments[0])
             return {key: self.value(item, arguments[1], f"{where}.{key}") for key, _, item in pairs}
         return self.scalar(node, kind, where)
 
-    def struct(self, node: yaml.Node, kind: type[msgspec.Struct], where: str) -> Any:
-        hints = get_type_hints(kind)
+    def struct(
+        self, node: yaml.Node, kind: type[msgspec.Struct], where: str, whole: bool = True
+    ) -> Any:
+        hints = get_type_hints(kind, include_extras=True)
         fields = {field.name: field for field in msgspec.structs.fields(kind)}
         found = {}
-        for key, key_node, value in self.pairs(node, where or kind.__name__):
+        for key, key_node, value in self.pairs(node, where or "the card"):
             if key in fields:
                 found[key] = self.value(value, hints[key], f"{where}.{key}" if where else key)
             else:
                 self.say(key_node, f"unknown key {key!r}.{did_you_mean(key, fields)}")
         missing = [f.name for f in fields.values() if f.required and f.name not in found]
-        if missing and isinstance(node, yaml.MappingNode):
+        if missing and whole and isinstance(node, yaml.MappingNode):
             keys = ", ".join(repr(name) for name in missing)
             self.say(node, f"{where or 'the card'} lacks {keys}")
         return found
 
-    def pairs(self, node: yaml.Node, where: str) -> list[tuple[str, yaml.Node, yaml.Node]]:
+    def pairs(
+        self, node: yaml.Node, where: str, kind: Any = str
+    ) -> list[tuple[str, yaml.Node, yaml.Node]]:
         if not isinstance(node, yaml.MappingNode):
             self.say(node, f"{where} must be a mapping")
             return []
         found: dict[str, tuple[str, yaml.Node, yaml.Node]] = {}
         for key_node, value in node.value:
-            key = self.scalar(key_node, str, f"a key of {where}")
+            key = self.scalar(key_node, kind, f"a key of {where}")
             if key in found:
                 self.say(key_node, f"key {key!r} stands twice")
             if key is not None:
@@ -296,9 +313,14 @@ class _Check:
     def scalar(self, node: yaml.Node, kind: Any, where: str) -> Any:
         if not isinstance(node, yaml.ScalarNode):
             return self.say(node, f"{where} must be {_expected(kind)}")
-        value = self.loader.construct_object(node)
+        try:
+            value = self.loader.construct_object(node)
+        except (yaml.MarkedYAMLError, ValueError) as error:  # an unknown tag, the 31st of February
+            return self.say(node, f"{where}: {getattr(error, 'problem', None) or error}")
+        if kind is Any:
+            return value
         wanted = _wanted(kind)
-        if kind is str and isinstance(value, bool):
+        if isinstance(value, bool) and str in wanted.types and bool not in wanted.types:
             return self.say(
                 node,
                 f"{where} is the boolean {str(value).lower()}; YAML reads a bare {node.value} so. "
@@ -309,8 +331,10 @@ class _Check:
             for t in wanted.types
         ):
             return value
-        near = did_you_mean(str(value), map(str, wanted.choices)) if wanted.choices else ""
-        return self.say(node, f"{where} is {value!r}, must be {_expected(kind)}.{near}")
+        hint = did_you_mean(str(value), map(str, wanted.choices)) if wanted.choices else ""
+        if float in wanted.types and isinstance(value, str) and _is_number(value):
+            hint = " YAML wants a point and a sign, as in 1.0e-5 or 1.0e+5."
+        return self.say(node, f"{where} is {value!r}, must be {_expected(kind)}.{hint}")
 
 
 class _Wanted(msgspec.Struct):
@@ -322,6 +346,8 @@ def _wanted(kind: Any) -> _Wanted:
     """The plain types and the literal values that a scalar of this type may have."""
     if kind is float:
         return _Wanted((float, int), ())
+    if get_origin(kind) in (dict, list):
+        return _Wanted((get_origin(kind),), ())
     if isinstance(kind, type):
         return _Wanted((kind,), ())
     if get_origin(kind) is Literal:
@@ -335,9 +361,24 @@ def _wanted(kind: Any) -> _Wanted:
 
 def _expected(kind: Any) -> str:
     wanted = _wanted(kind)
-    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    names = {
+        str: "text",
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        dict: "a mapping",
+        list: "a list",
+    }
     words = [names.get(t, "nothing") for t in wanted.types if not (t is int and kind is float)]
     return " or ".join([*words, *(repr(choice) for choice in wanted.choices)])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Catalogue:
@@ -356,7 +397,9 @@ class Catalogue:
         CardError with the complaints about all cards in one go."""
         catalogue = cls()
         complaints = []
-        for path in sorted({p.resolve() for folder in folders for p in folder.rglob("*.yaml")}):
+        # A folder may be named twice or lie below another; paths stay as they were written.
+        paths = {p.resolve(): p for folder in folders for p in sorted(folder.rglob("*.yaml"))}
+        for path in paths.values():
             try:
                 catalogue.add(path)
             except CardError as error:
@@ -403,22 +446,33 @@ class Catalogue:
         """Names in cards must be names of cards."""
         complaints = []
         for card in self.tasks.values():
-            complaints += self._unknown("TaskCard", card.name, card.train_on)
+            complaints += self._unknown(card, "task", card.train_on, self.tasks)
+            complaints += self._unknown(card, "recipe", card.recipes, self.recipes)
         for suite in self.suites.values():
-            complaints += self._unknown("SuiteCard", suite.name, suite.tasks)
+            complaints += self._unknown(suite, "task", suite.tasks, self.tasks)
+            within = [*suite.languages, *suite.unofficial, *_flat(suite.groups.values())]
+            within += _flat(average.values for average in suite.averages)
+            complaints += self._unknown(suite, "task of the suite", within, suite.tasks)
         for model in self.models.values():
-            named = [*model.train_on, *(n for names in model.train_on.values() for n in names)]
-            complaints += self._unknown("ModelCard", model.name, named)
+            named = [*model.train_on, *_flat(model.train_on.values())]
+            complaints += self._unknown(model, "task", named, self.tasks)
+            complaints += self._unknown(model, "recipe", [model.recipe], self.recipes)
         if complaints:
             raise CardError("\n".join(complaints))
 
-    def _unknown(self, kind: str, name: str, tasks: Iterable[str]) -> list[str]:
-        path = self._paths[kind, name]
+    def _unknown(
+        self, card: Any, what: str, names: Iterable[str], known: Collection[str]
+    ) -> list[str]:
+        path = self._paths[type(card).__name__, card.name]
         return [
-            f"{path}: no task named {task!r}.{did_you_mean(task, self.tasks)}"
-            for task in tasks
-            if task not in self.tasks
+            f"{path}: no {what} named {name!r}.{did_you_mean(name, known)}"
+            for name in dict.fromkeys(names)
+            if name not in known
         ]
+
+
+def _flat(lists: Iterable[Iterable[str]]) -> list[str]:
+    return [name for names in lists for name in names]
 
 
 def _look_up(what: str, name: str, shelf: dict[str, Part]) -> Part:

@@ -58,7 +58,8 @@ class DataFile:
         """The whole file as one JSON document. Raises DataError when it is not of this form."""
         raw = self.path.read_bytes()
         self._count(raw)
-        return self._decode(raw.removeprefix(_BOM), form)
+        decoded: T = self._decode(raw.removeprefix(_BOM), form)
+        return decoded
 
     def json_lines(self, form: type[T]) -> Iterator[T]:
         """A JSON document for each line that is not blank. Raises DataError as `json` does."""

@@ -10,7 +10,6 @@ tuple in its place and is never scored.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Union
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ class Match:
         return True
 
 
-Item = Union[Pair, Choice, Sentence, Question, Query, Match]
+Item = Pair | Choice | Sentence | Question | Query | Match
 
 
 @dataclass(frozen=True, slots=True)

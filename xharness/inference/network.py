@@ -228,13 +228,15 @@ class Network(nn.Module):
             ]
         return examples
 
-    def _matches(self, items: Sequence[Match], _: Recipe, __: random.Random) -> list[Example]:
+    def _matches(self, items: Sequence[Match], recipe: Recipe, _: random.Random) -> list[Example]:
         preprocessing, tokenizer = self.task.preprocessing, self.backbone.tokenizer
         prefix = str(self.backbone.profile.prefix)
         queries = encode_texts(
             tokenizer, [prefix + i.query for i in items], preprocessing.max_query_length
         )
         candidates = encode_texts(
-            tokenizer, [prefix + i.candidate for i in items], preprocessing.max_candidate_length
+            tokenizer,
+            [prefix + i.candidate for i in items],
+            recipe.max_length or preprocessing.max_candidate_length,
         )
         return [Example((q, c), None, 1) for q, c in zip(queries, candidates, strict=True)]

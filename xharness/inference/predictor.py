@@ -23,6 +23,7 @@ from xharness.inference.features import (
 )
 from xharness.inference.nbest import best_spans
 from xharness.inference.network import Network
+from xharness.inference.onednn import fast_linears, gemm
 from xharness.inference.packing import PACK_TOKENS, Encoded, Hidden, batches
 from xharness.plugins.roles import Span
 
@@ -53,6 +54,9 @@ class _Predictor:
         self.budget = batch_tokens or PACK_TOKENS.get(device, PACK_TOKENS["cpu"])
         self.known: dict[Any, Any] = {}
         self.tokens = 0  # encoded so far
+        # Which matrix product is used is chosen by the machine, so records tell it.
+        on_cpu_fp32 = device == "cpu" and network.module.dtype is torch.float32
+        self.gemm = gemm() if on_cpu_fp32 else "torch"
         network.eval()
 
     def forward(
@@ -64,7 +68,7 @@ class _Predictor:
         packed = self.network.backbone.packed
         # Padded batches waste less when they are small.
         budget = self.budget if packed else max(1, self.budget // 2)
-        with torch.inference_mode():
+        with torch.inference_mode(), fast_linears(self.network.module):
             for group in batches(lengths, budget, padded=not packed):
                 handle(group, self.network.hidden([sequences[i] for i in group]))
 
@@ -206,7 +210,7 @@ class TextPredictor(_Predictor):
         lengths = [len(sequence.ids) for sequence in encoded]
         self.tokens += sum(lengths)
         vectors = np.empty((len(texts), backbone.hidden_size), np.float32)
-        with torch.inference_mode():
+        with torch.inference_mode(), fast_linears(self.network.module):
             for group in batches(lengths, self.budget, padded=not backbone.packed):
                 vectors[group] = self.network.vectors([encoded[i] for i in group]).cpu().numpy()
         return list(vectors)

@@ -7,7 +7,7 @@ pluggy's own loader stops at the first entry point that fails; this one keeps th
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
 
@@ -33,6 +33,11 @@ class Plugin:
     def label(self) -> str:
         return f"{self.distribution} {self.version}"
 
+    @property
+    def key(self) -> str:
+        """Its name in pluggy's manager: two distributions may use one entry-point name."""
+        return f"{self.distribution}:{self.name}"
+
 
 def load_plugins(own: Any, version: str) -> tuple[pluggy.PluginManager, list[Plugin]]:
     """The manager with our own parts and each plugin that loads, and what was found.
@@ -42,16 +47,17 @@ def load_plugins(own: Any, version: str) -> tuple[pluggy.PluginManager, list[Plu
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    manager.register(own, name=GROUP)
-    found = [Plugin(GROUP, GROUP, version, _hooks(manager, own))]
+    ours = Plugin(GROUP, GROUP, version)
+    manager.register(own, name=ours.key)
+    found = [replace(ours, hooks=_hooks(manager, own))]
     chosen = os.environ.get(CHOICE_VARIABLE)
     wanted = None if chosen is None else {name.strip() for name in chosen.split(",")}
     for distribution, entry in _entry_points():
-        name, version = distribution.metadata["Name"], distribution.version
+        plugin = Plugin(entry.name, distribution.metadata["Name"], distribution.version)
         if wanted is not None and entry.name not in wanted:
-            found.append(Plugin(entry.name, name, version, reason=f"not in ${CHOICE_VARIABLE}"))
+            found.append(replace(plugin, reason=f"not in ${CHOICE_VARIABLE}"))
             continue
-        found.append(_load(manager, entry, name, version))
+        found.append(_load(manager, entry, plugin))
     return manager, found
 
 
@@ -67,24 +73,22 @@ def _entry_points() -> list[tuple[metadata.Distribution, metadata.EntryPoint]]:
     return [points[key] for key in sorted(points)]
 
 
-def _load(
-    manager: pluggy.PluginManager, entry: metadata.EntryPoint, name: str, version: str
-) -> Plugin:
-    unique = f"{name}:{entry.name}"
+def _load(manager: pluggy.PluginManager, entry: metadata.EntryPoint, plugin: Plugin) -> Plugin:
     try:
         part = entry.load()
-        manager.register(part, name=unique)
+        manager.register(part, name=plugin.key)
         manager.check_pending()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the others
-        if manager.has_plugin(unique):
-            manager.unregister(name=unique)
+    # Whatever it is, an exit while importing included, it must not stop the others.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        if manager.has_plugin(plugin.key):
+            manager.unregister(name=plugin.key)
         reason = f"{type(error).__name__}: {str(error).strip() or 'no message'}"
-        return Plugin(entry.name, name, version, reason=" ".join(reason.split()))
+        return replace(plugin, reason=" ".join(reason.split()))
     hooks = _hooks(manager, part)
     if not hooks:
-        manager.unregister(name=unique)
-        return Plugin(entry.name, name, version, reason="it implements no hook of xharness")
-    return Plugin(entry.name, name, version, hooks)
+        manager.unregister(name=plugin.key)
+        return replace(plugin, reason="it implements no hook of xharness")
+    return replace(plugin, hooks=hooks)
 
 
 def _hooks(manager: pluggy.PluginManager, part: Any) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,7 @@ class Registry:
                 folders += [Path(folder) for folder in self._call(plugin, "xharness_cards")]
             except Exception as error:  # noqa: BLE001 - a broken plugin must not stop the others
                 reason = f"xharness_cards raised {type(error).__name__}: {error}"
-                self.plugins[i] = Plugin(
-                    plugin.name, plugin.distribution, plugin.version, reason=reason
-                )
+                self.plugins[i] = replace(plugin, hooks=(), reason=reason)
         return folders
 
     def describe(self) -> list[dict[str, Any]]:
@@ -99,6 +98,4 @@ class Registry:
 
     def _call(self, plugin: Plugin, hook: str) -> Any:
         """The hook's value from one plugin alone."""
-        name = plugin.name if plugin.name == "xharness" else f"{plugin.distribution}:{plugin.name}"
-        part = self.manager.get_plugin(name)
-        return getattr(part, hook)() or []
+        return getattr(self.manager.get_plugin(plugin.key), hook)() or []

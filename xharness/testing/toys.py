@@ -18,10 +18,7 @@ from typing import Any
 
 import yaml
 
-WORDS = (
-    "the a red blue old new cat dog bird tree house river sees eats finds loves near under "
-    "quickly slowly today never who what where because not"
-).split()
+WORDS = ["the", "a", "red", "blue", "old", "new", "cat", "dog", "bird", "tree", "house", "river", "sees", "eats", "finds", "loves"]
 TAGS = {"the": "DET", "a": "DET", "sees": "VERB", "eats": "VERB", "finds": "VERB", "loves": "VERB"}
 LANGUAGES = ["en", "de", "fr"]
 

@@ -8,7 +8,6 @@ answers, no targets) where a label was stripped; what follows from that is the s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Union
 
 from xharness.data.items import Candidate, Item
 from xharness.data.readers import (
@@ -23,7 +22,7 @@ from xharness.data.readers import (
     xquad_r,
 )
 
-Reader = Callable[..., Iterator[Union[Item, Candidate]]]
+Reader = Callable[..., Iterator[Item | Candidate]]
 
 READERS: dict[str, Reader] = {
     "bitext": bitext.read,

@@ -50,7 +50,7 @@ def read_siqa(file: DataFile, ask: Ask, *, labels: str = "") -> Iterator[Choice]
     beside = file.sibling(labels) if labels else None
     numbers = list(beside.lines()) if beside else None
     count = 0
-    for count, row in enumerate(file.json_lines(_Siqa), 1):  # noqa: B007
+    for count, row in enumerate(file.json_lines(_Siqa), 1):
         given = row.correct
         if numbers is not None:
             if count > len(numbers):

@@ -65,9 +65,7 @@ def read(file: DataFile, ask: Ask, *, only: str = "") -> Iterator[Question]:
                 if problem:
                     astray.append(f"question {asked.id!r}: {problem}")
             answers = tuple(Answer(a.text, a.answer_start) for a in asked.answers if a.text)
-            yield Question(
-                asked.id, asked.question, paragraph.context, answers, cluster, asked.id
-            )
+            yield Question(asked.id, asked.question, paragraph.context, answers, cluster, asked.id)
     if astray:
         file.notes.append(f"{len(astray)} answers are not at their offset; first: {astray[0]}")
 

@@ -45,7 +45,7 @@ def _sentences(file: DataFile, ask: Ask, prefix: bool) -> Iterator[tuple[list[st
             raise file.error(f"{len(fields)} columns where a word and its tag are expected")
         word = fields[0]
         if prefix:
-            head, colon, word = word.partition(":")
+            _, colon, word = word.partition(":")
             if not colon:
                 continue
         words.append(word)

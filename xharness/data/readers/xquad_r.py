@@ -35,7 +35,8 @@ def read(file: DataFile, ask: Ask) -> Iterator[Query | Candidate]:
         for name, sentence in zip(names, sentences, strict=True):
             yield Candidate(name, candidate_text(sentence, context))
         for asked in paragraph.qas:
-            right = {sentences[i] for a in asked.answers for i in _holding(paragraph, a.answer_start)}
+            offsets = [answer.answer_start for answer in asked.answers]
+            right = {sentences[i] for offset in offsets for i in _holding(paragraph, offset)}
             targets = tuple(n for n, s in zip(names, sentences, strict=True) if s in right)
             question = asked.question.replace("\n", "")
             yield Query(asked.id, question, targets, str(number), asked.id)

@@ -70,14 +70,14 @@ class ReleaseFolder:
             if chosen:
                 named = [p for p in own if _ends(self._name(p), _filled(chosen, language))]
                 own, stand_ins = named, []
+            groups: list[tuple[Path, ...]] = [(path,) for path in own]
             if layout.join:
-                groups = [tuple(own)] if own else []
-            else:
-                groups = [(path,) for path in own]
-            if groups:
-                found += [Found(layout, group, tuple(stand_ins)) for group in groups]
-            elif stand_ins:
-                found.append(Found(layout, (), tuple(stand_ins)))
+                groups = [tuple(own)]
+            if not own and stand_ins:
+                groups = [()]
+            found += [
+                Found(layout, group, tuple(stand_ins)) for group in groups if group or stand_ins
+            ]
         if not found:
             raise MissingData(
                 f"no file for {task.name} {split} {language} below {self.root}: looked for "
