@@ -123,16 +123,16 @@ def encode_questions(
     where = {context: i for i, context in enumerate(unique)}
     frame = _frame(tokenizer, pair=True)
     specials = tokenizer.num_special_tokens_to_add(pair=True)
-    if doc_stride < 1 or limit + specials >= max_length:
-        raise Refused(
-            f"windows of max_length {max_length} with doc_stride {doc_stride} have no room for "
-            f"context beside max_question_length {limit} and {specials} special tokens"
-        )
     windows: list[Window] = []
     for number, (question, context) in enumerate(zip(asked, contexts, strict=True)):
         at = where[context]
         tokens, offsets = told["input_ids"][at], told["offset_mapping"][at]
         room = max_length - len(question) - specials
+        if room < 1 or doc_stride < 1:
+            raise Refused(
+                f"windows of max_length {max_length} with doc_stride {doc_stride} have no room for "
+                f"context beside a question of {len(question)} tokens and {specials} special ones"
+            )
         stretches = []
         start = 0
         while True:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 
 class Spans(NamedTuple):
-    """(N, n_best) each; -1 and -inf where a window has fewer spans."""
+    """(N, n_best) each (fewer columns for windows of few tokens); -1 and -inf where a window has
+    fewer spans."""
 
     start: npt.NDArray[np.int64]
     end: npt.NDArray[np.int64]
