@@ -8,7 +8,16 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 GOLDEN = TESTS / "golden" / "official-metrics"
-FOLDERS = ["accuracy", "lareqa", "mewslix", "mlqa", "retrieval-mining", "squad", "tagging"]
+FOLDERS = [
+    "accuracy",
+    "lareqa",
+    "mewslix",
+    "mlqa",
+    "preprocess",
+    "retrieval-mining",
+    "squad",
+    "tagging",
+]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
