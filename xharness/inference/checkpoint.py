@@ -94,12 +94,13 @@ def load(folder: Path, network: Network, *, head: bool = True) -> dict[str, Any]
         raise DataError(f"{weights} has tensors that the model has not: {', '.join(unknown[:3])}")
     if missing := sorted(wanted - set(stored)):
         raise DataError(f"{weights} lacks tensors of the model: {', '.join(missing[:3])}")
+    for name, tensor in stored.items():
+        if parameters[name].shape != tensor.shape:
+            raise DataError(
+                f"{weights}: {name} has shape {tuple(tensor.shape)}, the model's has "
+                f"{tuple(parameters[name].shape)}"
+            )
     with torch.no_grad():
         for name, tensor in stored.items():
-            if parameters[name].shape != tensor.shape:
-                raise DataError(
-                    f"{weights}: {name} has shape {tuple(tensor.shape)}, the model's has "
-                    f"{tuple(parameters[name].shape)}"
-                )
             parameters[name].copy_(tensor)
     return facts
