@@ -83,7 +83,7 @@ def xlmr_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def config(architecture: str, **changes: Any) -> PreTrainedConfig:
-    shape = {
+    shape: dict[str, Any] = {
         "vocab_size": 40,
         "hidden_size": 32,
         "num_hidden_layers": 2,
@@ -93,7 +93,13 @@ def config(architecture: str, **changes: Any) -> PreTrainedConfig:
         # Large random weights: attention that leaks between texts must be seen.
         "initializer_range": 0.3,
     }
-    distil = {"vocab_size": 40, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48}
+    distil: dict[str, Any] = {
+        "vocab_size": 40,
+        "dim": 32,
+        "n_layers": 2,
+        "n_heads": 4,
+        "hidden_dim": 48,
+    }
     distil |= {"max_position_embeddings": 80, "initializer_range": 0.3}
     deberta = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
     made: dict[str, Callable[[], PreTrainedConfig]] = {

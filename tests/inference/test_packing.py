@@ -45,7 +45,8 @@ def alone(module: PreTrainedModel, sequence: Encoded, layer: int = -1) -> torch.
     if sequence.types is not None:
         inputs["token_type_ids"] = torch.tensor([sequence.types])
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-    return module(**inputs, output_hidden_states=True).hidden_states[layer][0]
+    states: torch.Tensor = module(**inputs, output_hidden_states=True).hidden_states[layer][0]
+    return states
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

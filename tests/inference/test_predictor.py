@@ -82,7 +82,7 @@ def test_options_are_scored_as_pairs_with_their_premise(make_network: Make) -> N
         encoded = network.backbone.tokenizer(*pair, return_tensors="pt")
         with torch.inference_mode():
             states = network.module(**encoded).last_hidden_state[0]
-            expected = states.mean(dim=0) @ network.head.out.weight[0]
+            expected = states.mean(dim=0) @ network.get_parameter("head.out.weight")[0]
         assert score == pytest.approx(float(expected), abs=1e-5)
 
 
