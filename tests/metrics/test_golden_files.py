@@ -8,7 +8,7 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 GOLDEN = TESTS / "golden" / "official-metrics"
-FOLDERS = [
+FOLDERS = sorted(folder.name for folder in GOLDEN.iterdir())
     "accuracy",
     "lareqa",
     "mewslix",

@@ -106,6 +106,8 @@ class ReleaseFolder:
         if not items:
             raise DataError(f"{where}: {_listed(found.paths)} has no item for {language!r}")
         _check_labels(where, items)
+        if split != "train":  # predictions are joined by id
+            _check_ids(where, items)
         if found.stand_ins:
             notes.append(f"stand-in: {', '.join(path.name for path in found.stand_ins)}")
         size = task.sizes.get(split)
@@ -244,6 +246,14 @@ def _ends(name: str, pattern: str) -> bool:
         fnmatch.fnmatchcase(part, want)
         for part, want in zip(parts[-len(wanted) :], wanted, strict=True)
     )
+
+
+def _check_ids(where: str, items: Iterable[Item]) -> None:
+    seen: set[str] = set()
+    for item in items:
+        if item.id in seen:
+            raise DataError(f"{where}: the id {item.id!r} stands twice")
+        seen.add(item.id)
 
 
 def _check_labels(where: str, items: Iterable[Item]) -> None:

@@ -1,0 +1,203 @@
+"""What a release folder holds: found, ambiguous, stripped, a stand-in, cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xharness.builtin import open_registry
+from xharness.cards import Catalogue, TaskCard
+from xharness.data.check import check
+from xharness.data.evaluation_split import load_for_evaluation
+from xharness.data.sources.release import ReleaseFolder
+from xharness.errors import AmbiguousData, DataError, MissingData
+
+TAGS = "a\tX\n\nb\tX\n"
+
+
+def card(**more: Any) -> TaskCard:
+    data = {
+        split: [
+            {"path": f"toy/{split}-{{language}}.tsv", "reader": "tagged"},
+            {"path": f"{{language}}_*-{split}.txt", "reader": "tagged", "join": True},
+        ]
+        for split in ("train", "dev", "test")
+    }
+    own: dict[str, Any] = {
+        "name": "toy", "kind": "tagging", "description": "", "languages": ["en", "de"],
+        "labels": ["X"], "metric": "seqeval", "official": ["f1"], "score": ["f1"],
+        "fallback": "dev", "data": data, "sizes": {"test": 3},
+    }  # fmt: skip
+    import msgspec
+
+    return msgspec.convert(own | more, TaskCard)
+
+
+def write(root: Path, name: str, text: str = TAGS) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_a_pattern_is_found_at_any_depth_and_from_the_folder_itself(tmp_path: Path) -> None:
+    write(tmp_path, "deep/er/toy/test-en.tsv")
+    for root in (tmp_path, tmp_path / "deep", tmp_path / "deep/er/toy"):
+        data = ReleaseFolder(root).load(card(), "test", "en")
+        assert len(data.items) == 2
+        assert data.notes == ("cut: 2 of 3 items",)
+
+
+def test_two_candidates_are_an_error_that_lists_them_unless_one_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "a/toy/test-en.tsv")
+    write(tmp_path, "b/toy/test-en.tsv", "c\tX\n")
+    with pytest.raises(AmbiguousData, match=r"a/toy/test-en.tsv.*b/toy/test-en.tsv"):
+        ReleaseFolder(tmp_path).load(card(), "test", "en")
+    write(tmp_path, "xharness-data.yaml", "toy: {test: 'b/toy/test-{language}.tsv'}\n")
+    assert len(ReleaseFolder(tmp_path).load(card(), "test", "en").items) == 1
+
+
+def test_files_that_belong_together_are_joined_in_name_order(tmp_path: Path) -> None:
+    write(tmp_path, "en_b-test.txt", "second\tX\n")
+    write(tmp_path, "x/en_a-test.txt", "first\tX\n")
+    items = ReleaseFolder(tmp_path).load(card(), "test", "en").items
+    assert len({item.id for item in items}) == 2
+    assert {item.words[0] for item in items} == {"first", "second"}  # type: ignore[union-attr]
+
+
+def test_stand_ins_train_and_say_so(tmp_path: Path) -> None:
+    write(tmp_path, "toy/standin_train-en.tsv")
+    alone = ReleaseFolder(tmp_path).load(card(), "train", "en")
+    assert (len(alone.items), alone.notes) == (2, ("stand-in: standin_train-en.tsv",))
+    write(tmp_path, "toy/train-en.tsv", "own\tX\n")
+    both = ReleaseFolder(tmp_path).load(card(), "train", "en")
+    assert [item.words[0] for item in both.items] == ["own", "a", "b"]  # type: ignore[union-attr]
+    write(tmp_path, "toy/standin_test-en.tsv")
+    with pytest.raises(MissingData):  # nothing stands in for what is evaluated
+        ReleaseFolder(tmp_path).load(card(), "test", "en")
+
+
+def test_the_fallback_stands_in_for_what_is_absent_or_stripped(tmp_path: Path) -> None:
+    write(tmp_path, "toy/dev-en.tsv")
+    write(tmp_path, "toy/dev-de.tsv")
+    write(tmp_path, "toy/test-de.tsv", "a\n\nb\n")
+    source = ReleaseFolder(tmp_path)
+    for language, why in (("en", "absent"), ("de", "stripped")):
+        data = load_for_evaluation(source, card(), language)
+        assert data.split == "dev"
+        assert f"split dev stands in for test, which is {why}" in data.notes
+    with pytest.raises(MissingData, match="stripped"):
+        load_for_evaluation(source, card(fallback=None), "de")
+    assert load_for_evaluation(source, card(), "en", "dev").notes[0].startswith("split dev instead")
+
+
+def test_an_id_that_stands_twice_is_an_error_in_evaluation_only(tmp_path: Path) -> None:
+    asked = '{"id": "q1", "question": "q", "answers": [{"text": "b", "answer_start": 2}]}'
+    text = f'{{"data": [{{"paragraphs": [{{"context": "a b", "qas": [{asked}, {asked}]}}]}}]}}'
+    layouts = {
+        split: [{"path": f"toy/{split}-{{language}}.json", "reader": "squad"}]
+        for split in ("train", "test")
+    }
+    task = card(kind="span", labels=[], metric="squad", data=layouts, fallback=None)
+    for split in ("train", "test"):
+        write(tmp_path, f"toy/{split}-en.json", text)
+    source = ReleaseFolder(tmp_path)
+    assert len(source.load(task, "train", "en").items) == 2
+    with pytest.raises(DataError, match="'q1' stands twice"):
+        source.load(task, "test", "en")
+
+
+def test_labels_that_are_there_for_some_items_only_are_an_error(tmp_path: Path) -> None:
+    rows = ['{"premise": "p", "choice1": "a", "choice2": "b", "question": "cause", "label": 1}']
+    rows += [rows[0].replace('"label": 1', '"label": -1')]
+    write(tmp_path, "toy/test-en.jsonl", "\n".join(rows))
+    layouts = {"test": [{"path": "toy/test-{language}.jsonl", "reader": "copa"}]}
+    task = card(kind="choice", labels=[], metric="accuracy", data=layouts, fallback=None)
+    with pytest.raises(DataError, match="1 of 2 items have no label"):
+        ReleaseFolder(tmp_path).load(task, "test", "en")
+
+
+def test_equal_labels_throughout_are_stripped_ones(tmp_path: Path) -> None:
+    row = '{"premise": "p", "choice1": "a", "choice2": "b", "question": "cause", "label": 0}\n'
+    write(tmp_path, "toy/test-en.jsonl", row * 12)
+    layouts = {"test": [{"path": "toy/test-{language}.jsonl", "reader": "copa"}]}
+    task = card(kind="choice", labels=[], metric="accuracy", data=layouts, fallback=None)
+    with pytest.raises(MissingData, match="stripped"):
+        ReleaseFolder(tmp_path).load(task, "test", "en")
+
+
+@pytest.fixture(scope="module")
+def tasks() -> dict[str, TaskCard]:
+    return Catalogue.load(open_registry().card_folders()).tasks
+
+
+COUNTS = {
+    ("xnli", "test"): 15 * 300,
+    ("xcopa", "test"): 11 * 250,
+    ("xquad", "test"): 12 * 55,
+    ("lareqa", "test"): 11 * 55,
+    ("tydiqa", "test"): 8 * 60 + 40,
+    ("tydiqa", "train"): 1500,
+    ("mnli", "train"): 11_000,
+    ("squad", "train"): 3_992,
+    ("siqa", "train"): 7_000,
+    ("copa", "train"): 400,
+    ("udpos", "train"): 2_500,
+    ("panx", "train"): 3_000,
+    ("tatoeba", "test"): 33 * 1000 + 205 + 575 + 746 + 687 + 390 + 307 + 234 + 548,
+}
+
+
+def test_the_real_folder_holds_what_its_manifest_says(
+    data_root: Path, tasks: dict[str, TaskCard]
+) -> None:
+    rows = check(ReleaseFolder(data_root), tasks.values())
+    assert not [row for row in rows if row.state in ("broken", "ambiguous")]
+    found: dict[tuple[str, str], int] = {}
+    for row in rows:
+        found[row.task, row.split] = found.get((row.task, row.split), 0) + row.items
+    assert {key: found[key] for key in COUNTS} == COUNTS
+
+
+def test_real_stripped_files_are_never_scored(
+    fixtures_root: Path, tasks: dict[str, TaskCard]
+) -> None:
+    source = ReleaseFolder(fixtures_root / "stripped")
+    for name, language in (("xnli", "sw"), ("tydiqa", "ru"), ("panx", "qu")):
+        with pytest.raises(MissingData, match="stripped"):
+            source.load(tasks[name], "test", language)
+
+
+def test_each_real_question_of_lareqa_has_a_target_in_every_language(
+    data_root: Path, tasks: dict[str, TaskCard]
+) -> None:
+    source = ReleaseFolder(data_root)
+    english, thai = (source.load(tasks["lareqa"], "test", code) for code in ("en", "th"))
+    assert english.pool == thai.pool
+    languages = tasks["lareqa"].languages
+    for query in english.items:
+        assert sorted(t.split("_")[0] for t in query.targets) == sorted(languages)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("treebank", "language", "least"),
+    [("UD_Russian-GSD", "ru", 25), ("UD_Polish-LFG", "pl", 30), ("UD_Telugu-MTG", "te", 60),
+     ("UD_Wolof-WTB", "wo", 59), ("UD_Italian-ISDT", "it", 15)],
+)  # fmt: skip
+def test_converted_treebanks_equal_the_official_files_where_they_hold_the_same_sentences(
+    data_root: Path,
+    fixtures_root: Path,
+    tasks: dict[str, TaskCard],
+    treebank: str,
+    language: str,
+    least: int,
+) -> None:
+    source = ReleaseFolder(fixtures_root / "ud" / treebank)
+    ours = source.load(tasks["udpos"], "test", language).items
+    prepared = ReleaseFolder(data_root).load(tasks["udpos"], "test", language).items
+    tags = {item.words: item.tags for item in prepared}  # type: ignore[union-attr]
+    shared = [item for item in ours if item.words in tags]  # type: ignore[union-attr]
+    equal = [item for item in shared if item.tags == tags[item.words]]  # type: ignore[union-attr]
+    assert len(shared) >= least
+    assert len(equal) >= 0.95 * len(shared)
