@@ -9,15 +9,6 @@ import pytest
 TESTS = Path(__file__).parents[1]
 GOLDEN = TESTS / "golden" / "official-metrics"
 FOLDERS = sorted(folder.name for folder in GOLDEN.iterdir())
-    "accuracy",
-    "lareqa",
-    "mewslix",
-    "mlqa",
-    "preprocess",
-    "retrieval-mining",
-    "squad",
-    "tagging",
-]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
