@@ -1,0 +1,186 @@
+"""The loop does what its recipe says, and goes on after a kill as if nothing had happened."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+
+from xharness.cards import Profile, Recipe, TaskCard
+from xharness.data.items import Pair
+from xharness.errors import XharnessError
+from xharness.inference.backbone import load_backbone
+from xharness.inference.network import Example, Network
+from xharness.testing.toys import WORDS, make_backbone
+from xharness.training import loop
+
+RECIPE = Recipe(name="toy", learning_rate=0.003, epochs=3, batch_size=8, warmup=0.2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("backbone")
+    make_backbone(folder)
+    return folder
+
+
+def make_network(folder: Path) -> Network:
+    task = TaskCard(
+        name="toy", kind="classification", description="", languages=["en"], metric="accuracy",
+        official=["accuracy"], score=["accuracy"], labels=["yes", "no"],
+    )  # fmt: skip
+    backbone = load_backbone(
+        str(folder), device="cpu", profile=Profile(), cache=folder, registered={}
+    )
+    return Network(backbone, task, seed=1)
+
+
+def make_examples(network: Network, count: int = 27) -> list[Example]:
+    generator = random.Random(0)
+    items = []
+    for i in range(count):
+        label = generator.choice(["yes", "no"])
+        words = generator.choices(WORDS, k=generator.randint(0, 5))
+        text = " ".join([{"yes": "cat", "no": "dog"}[label], *words])
+        items.append(Pair(str(i), text, "the house", label))
+    return network.examples(items, RECIPE, generator)
+
+
+def weights(network: Network) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in network.named_parameters()}
+
+
+def run(folder: Path, state: Path, recipe: Recipe = RECIPE, **more: Any) -> Network:
+    network = make_network(folder)
+    options = {"seed": 5, "state": state, "on_step": lambda *_: None} | more
+    loop.train(network, make_examples(network), recipe, **options)
+    return network
+
+
+def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Killed(BaseException):
+    pass
+
+
+def killer(at: int) -> Any:
+    def on_step(step: int, _steps: int, _loss: float) -> None:
+        if step == at:
+            raise Killed
+
+    return on_step
+
+
+@pytest.mark.parametrize("kills", [[2], [5, 6, 9], [1, 4, 8, 11]])
+def test_a_killed_training_ends_with_the_same_weights_bit_for_bit(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: list[int]
+) -> None:
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_STATES", 0.0)
+    scores = iter([])
+
+    def dev_score() -> float:
+        return next(scores)
+
+    selecting = msgspec.structs.replace(RECIPE, select="dev")
+    scores = iter([3.0, 9.0, 5.0])
+    whole = run(folder, tmp_path / "whole", selecting, dev_score=dev_score)
+    scores = iter([3.0, 9.0, 5.0])
+    for kill in kills:
+        with pytest.raises(Killed):
+            run(folder, tmp_path / "state", selecting, dev_score=dev_score, on_step=killer(kill))
+        assert (tmp_path / "state").is_file() == (kill > 1)
+    resumed = run(folder, tmp_path / "state", selecting, dev_score=dev_score)
+    assert_equal(weights(whole), weights(resumed))
+    assert not (tmp_path / "state").exists()
+
+
+def test_dev_selection_keeps_the_first_best_and_last_keeps_the_last(
+    folder: Path, tmp_path: Path
+) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    network = make_network(folder)
+    scores = iter([1.0, 2.0, 2.0])
+
+    def dev_score() -> float:
+        seen.append(weights(network))
+        return next(scores)
+
+    recipe = msgspec.structs.replace(RECIPE, select="dev")
+    loop.train(
+        network, make_examples(network), recipe, seed=5, state=tmp_path / "s",
+        on_step=lambda *_: None, dev_score=dev_score,
+    )  # fmt: skip
+    assert len(seen) == 3
+    assert_equal(weights(network), seen[1])
+    assert_equal(weights(run(folder, tmp_path / "s")), seen[2])
+
+
+def test_small_passes_add_up_to_the_whole_batch(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = make_network(folder)
+    network.eval()  # no dropout: the sums must agree
+    examples = make_examples(network, 11)
+    network.loss(examples).backward()
+    expected = {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
+    network.zero_grad()
+    passes = list(loop.micro_batches(examples, 40))
+    assert len(passes) > 2
+    assert [e for group in passes for e in group] == examples
+    for group in passes:
+        (network.loss(group) * (len(group) / len(examples))).backward()
+    for name, parameter in network.named_parameters():
+        if name in expected and parameter.grad is not None:
+            torch.testing.assert_close(parameter.grad, expected[name], atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("step", "steps", "warmup", "share"),
+    [(0, 10, 0.0, 1.0), (5, 10, 0.0, 0.5), (0, 10, 0.2, 0.0), (1, 10, 0.2, 0.5), (2, 10, 0.2, 1.0),
+     (6, 10, 0.2, 0.5), (1, 10, 2, 0.5), (9, 10, 0.0, 0.1), (50, 100, 500, 0.1)],
+)  # fmt: skip
+def test_the_rate_warms_up_and_decays_in_straight_lines(
+    step: int, steps: int, warmup: float, share: float
+) -> None:
+    assert loop.rate_factor(step, steps, warmup) == pytest.approx(share)
+
+
+def test_streams_differ_by_name_and_seed_and_repeat() -> None:
+    seeds = {loop.stream(s, n, i) for s in (1, 2) for n in ("order", "dropout") for i in range(50)}
+    assert len(seeds) == 200
+    assert loop.stream(1, "order", 3) == loop.stream(1, "order", 3)
+
+
+def test_training_lowers_the_loss_and_frozen_embeddings_stay(folder: Path, tmp_path: Path) -> None:
+    losses: list[float] = []
+    network = make_network(folder)
+    before = weights(network)
+    for parameter in network.module.embeddings.parameters():
+        parameter.requires_grad_(False)
+    recipe = msgspec.structs.replace(RECIPE, epochs=20)
+    loop.train(
+        network, make_examples(network), recipe, seed=1, state=tmp_path / "s",
+        on_step=lambda _step, _steps, loss: losses.append(loss),
+    )  # fmt: skip
+    assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
+    for name, value in weights(network).items():
+        assert torch.equal(value, before[name]) == (".embeddings." in name), name
+
+
+def test_a_loss_that_is_not_finite_is_said_with_its_step(folder: Path, tmp_path: Path) -> None:
+    recipe = msgspec.structs.replace(RECIPE, learning_rate=1e30)
+    with pytest.raises(XharnessError, match=r"the loss is (nan|inf) at step"):
+        run(folder, tmp_path / "s", recipe)
+
+
+def test_nothing_to_train_on_is_an_error(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(XharnessError, match="nothing to train on"):
+        loop.train(
+            make_network(folder), [], RECIPE, seed=1, state=tmp_path / "s", on_step=lambda *_: None
+        )
