@@ -1,7 +1,7 @@
 """xharness: evaluation of cross-lingual transfer on XTREME-R, built from plugins.
 
     import xharness
-    records = xharness.evaluate(models=["standard"], tasks=["tatoeba"], data="release/")
+    records = xharness.evaluate("runs/mine", models=["standard"], data="release/")
 
 Everything here is loaded when it is first used.
 """

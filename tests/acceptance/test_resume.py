@@ -41,7 +41,7 @@ def xharness_cell_finished(record):
 def xharness_job_started(job):
     count("job")
 """
-KILLS = ["step:2", "step:9", "cell:1", "job:2", "step:7", "cell:4", "job:4", "cell:3", "cell:1"]
+KILLS = ["step:2", "step:9", "cell:1", "job:2", "step:7", "cell:4", "step:3", "cell:3", "job:1"]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,174 @@
+"""What commands print and how they end, in process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from xharness.cli.main import main
+from xharness.testing.toys import World, make_world
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    monkeypatch.setenv("XHARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+    def do(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return do
+
+
+def evaluate(run: Run, world: World, *arguments: object) -> tuple[int, str, str]:
+    common = ["-m", "toy", "-s", "toy", "--data", world.release, "--include", world.cards]
+    return run("eval", *common, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["evall"], "No command named 'evall'. Did you mean 'eval'?"),
+        (["eval", "--modle", "x"], "No such option"),
+        (["eval", "-m", "toyy"], "No model named 'toyy'. Did you mean 'toy'?"),
+        (["eval", "-s", "toyy"], "No suite named 'toyy'. Did you mean 'toy'?"),
+        (["eval", "-t", "toy-tag"], "No task named 'toy-tag'. Did you mean 'toy-tags'?"),
+        (["eval", "-l", "xx"], "No language named 'xx'"),
+        (["eval", "--recipe", "smal"], "No recipe named 'smal'. Did you mean 'small'?"),
+        (["eval", "--limit", "0"], "--limit '0' is neither a count (100) nor a share (0.1)"),
+        (["eval", "--batch-size", "x"], "--batch-size 'x' is neither 'auto' nor"),
+        (["eval", "--data", "nowhere"], "--data 'nowhere' is no folder"),
+        (["eval", "--device", "gpu9"], "--device 'gpu9' can't be used here"),
+        (["show", "nowhere"], "nowhere is no run folder: it has no run.json"),
+        (["list", "taskz"], "taskz"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_sentence_exit_2_and_nothing_is_written(
+    run: Run, world: World, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    given = list(arguments)
+    if given[0] == "eval":
+        given += [] if "-s" in given else ["-s", "toy"]
+        given += [] if "-m" in given else ["-m", "toy"]
+        given += [] if "--data" in given else ["--data", str(world.release)]
+        given += ["--include", str(world.cards), "--train", "missing"]
+    if "--device" in given:  # found out when the model is made: the cells fail
+        code, _, err = run(*given, "-t", "toy-bitext")
+        assert (code, said in err) == (1, True)
+        return
+    code, out, err = run(*given)
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_eval_show_and_a_second_eval(run: Run, world: World, tmp_path: Path) -> None:
+    code, out, err = evaluate(run, world, "-t", "toy-bitext", "-o", "run")
+    assert code == 0, err
+    assert "2 cells (toy; 1 tasks): 2 to run, 0 done" in err
+    assert "[2/2] toy/toy-bitext/fr" in err
+    assert out.splitlines()[1].split() == ["task", "score", "toy"]
+    assert "toy_avg" in out
+    assert "withheld" in out  # the other tasks are missing
+
+    code, again, err = evaluate(run, world, "-t", "toy-bitext", "-o", "run")
+    assert (code, again) == (0, out)
+    assert "0 to run, 2 done" in err
+
+    board = json.loads((tmp_path / "run/leaderboard.json").read_text())
+    assert set(board) == {"toy-bitext", "xharness"}
+    values = board["toy-bitext"]["accuracy"]
+    assert board["toy-bitext"]["avg_metric"] == sum(values.values()) / 2
+
+    code, out, _ = run("show", "run", "--by", "language", "--format", "csv",
+                       "--include", world.cards)  # fmt: skip
+    assert code == 0
+    assert out.splitlines()[0] == "language,toy-bitext"
+    assert [line.split(",")[0] for line in out.splitlines()[1:]] == ["de", "fr"]
+    for form in ("markdown", "json", "text"):
+        assert run("show", "run", "--format", form, "--include", world.cards)[0] == 0
+
+
+def test_cells_without_data_are_skipped_with_the_reason(
+    run: Run, world: World, tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    (release / "toy-bitext").mkdir(parents=True)
+    for name in ("de-en.de", "de-en.en"):
+        content = (world.release / "toy-bitext" / name).read_text()
+        (release / "toy-bitext" / name).write_text(content)
+    arguments = ["-t", "toy-bitext", "-o", "run", "--data", release]
+    code, out, err = evaluate(run, world, *arguments)
+    assert code == 1
+    assert "skip toy-bitext fr: no file for toy-bitext test fr" in err
+    assert "(1/2)" in out
+    record = json.loads((tmp_path / "run/cells/toy/toy-bitext/fr.json").read_text())
+    assert (record["status"], record["result"]) == ("skipped", None)
+    board = json.loads((tmp_path / "run/leaderboard.json").read_text())
+    assert "avg_accuracy" not in board["toy-bitext"]
+    assert "toy-bitext/fr" in board["xharness"]["missing"]
+    assert evaluate(run, world, *arguments, "--allow-missing")[0] == 0
+
+
+def test_a_failing_cell_has_a_record_and_the_others_go_on(
+    run: Run, world: World, tmp_path: Path
+) -> None:
+    card = (world.cards / "tasks/toy-bitext.yaml").read_text().replace("toy-bitext", "broken")
+    card = card.replace("path: broken/", "path: toy-bitext/")
+    cards = tmp_path / "cards"
+    cards.mkdir()
+    (cards / "broken.yaml").write_text(card + "labels: []\n" if "labels" not in card else card)
+    suite = "name: two\ndescription: Two.\ntasks: [broken, toy-bitext]\ngroups: {}\naverages: []\n"
+    (cards / "two.yaml").write_text(suite)
+    model = (world.cards / "models/toy.yaml").read_text().replace("name: toy\n", "name: odd\n")
+    model += "train_on: {broken: [toy-pairs]}\nprofile: {layer: 99}\n"
+    (cards / "odd.yaml").write_text(model)
+    code, _, err = run(
+        "eval", "-m", "odd,toy", "-s", "two", "-t", "toy-bitext", "--data", world.release,
+        "--include", world.cards, "--include", cards, "-o", "run",
+    )  # fmt: skip
+    assert code == 1
+    assert "odd/toy-bitext/de  failed" in err
+    assert "toy/toy-bitext/de  " in err
+    record = json.loads((tmp_path / "run/cells/odd/toy-bitext/de.json").read_text())
+    assert record["failure"]["type"] == "IndexError"
+    assert str(Path.home()) not in record["failure"]["traceback"]
+    assert json.loads((tmp_path / "run/leaderboard.json").read_text()) == {
+        "odd": "leaderboard/odd.json",
+        "toy": "leaderboard/toy.json",
+    }
+
+
+def test_dry_run_writes_nothing(run: Run, world: World, tmp_path: Path) -> None:
+    code, _, err = evaluate(run, world, "--dry-run")
+    assert code == 0
+    assert "train toy-pairs, recipe toy-recipe" in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_lists(run: Run) -> None:
+    code, out, _ = run("list", "suites", "--json")
+    assert code == 0
+    assert json.loads(out)[0]["name"] == "xtreme-r"
+    assert len(run("list", "languages")[1].splitlines()) == 52
+
+
+def test_long_options_take_underscores(run: Run, world: World) -> None:
+    code, _, err = evaluate(run, world, "--dry_run", "--batch_size", "64")
+    assert code == 0, err
