@@ -33,17 +33,14 @@ class Files(Strict, frozen=True):
              `{language}`, `{iso3}` and `{english}` (the language's name in lower case) are
              filled in, `*` matches within a component.
     reader   a reader of `xharness.data.readers`, with its `options`.
-    join     several files are expected and are read one after the other in name order.
+    join     several files are expected and are read one after the other in order of their names.
     languages  those that this layout is for; empty means all.
-    pool     where candidates are besides the file itself: `languages` means the files of all
-             languages of the card, otherwise the pattern of one more file for the reader.
     """
 
     path: str
     reader: str
     join: bool = False
     languages: list[str] = []
-    pool: str = ""
     options: dict[str, Any] = {}
 
 
