@@ -33,12 +33,15 @@ class DataError(XharnessError):
     """A release folder or file is not as its format says: path, line, expected, found."""
 
 
+ABSENT, STRIPPED = "no file", "labels are stripped"
+
+
 class MissingData(DataError):
     """What a cell needs is not in the source; the cell is skipped, not failed.
 
-    `reason` is the short form for notes, e.g. "no file" or "labels are stripped"."""
+    `reason` is the short form, `ABSENT` or `STRIPPED`."""
 
-    def __init__(self, message: str, reason: str = "no file") -> None:
+    def __init__(self, message: str, reason: str = ABSENT) -> None:
         super().__init__(message)
         self.reason = reason
 

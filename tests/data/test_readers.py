@@ -159,6 +159,12 @@ def test_a_word_without_a_tag_among_tagged_ones_is_an_error(read: Read) -> None:
         read("tagged", "a\tX\nb\n")
 
 
+def test_a_fused_form_beyond_the_sentence_is_an_error(read: Read) -> None:
+    row = "1\tdu\t_\tADP\t_\t_\t0\troot\t_\t_\n"
+    with pytest.raises(DataError, match="lacks part 2"):
+        read("conllu", "1-99999999999\tdu" + "\t_" * 8 + "\n" + row, "fr")
+
+
 @pytest.mark.parametrize("reader", ["squad", "copa", "siqa", "xquad-r", "mewslix"])
 @pytest.mark.parametrize("content", [b"", b'{"data": [{"para', b"\xff\xfe{}", b"[]", b'"x"'])
 def test_broken_json_is_a_data_error_with_the_file(read: Read, reader: str, content: bytes) -> None:
@@ -169,14 +175,20 @@ def test_broken_json_is_a_data_error_with_the_file(read: Read, reader: str, cont
         read(reader, content)
 
 
-@pytest.mark.parametrize("reader", ["tagged", "conllu", "squad", "copa", "mewslix", "xquad-r"])
+OPTIONS: dict[str, dict[str, Any]] = {
+    "tsv": {"columns": {"first": 0, "second": 1, "label": 2}},
+    "bitext": {"english": "file"},
+}
+
+
+@pytest.mark.parametrize("reader", sorted(READERS))
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(content=st.binary(max_size=200))
 def test_no_bytes_make_a_reader_fail_otherwise(read: Read, reader: str, content: bytes) -> None:
     with suppress(DataError):
-        read(reader, content)
+        read(reader, content, **OPTIONS.get(reader, {}))
 
 
 WORD = st.text(

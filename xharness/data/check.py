@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from xharness.cards import TaskCard
 from xharness.data.sources.release import POOL
-from xharness.errors import AmbiguousData, DataError, MissingData
+from xharness.errors import STRIPPED, AmbiguousData, DataError, MissingData
 from xharness.plugins.roles import Source
 
 TRAINING_LANGUAGE = "en"
@@ -45,7 +45,7 @@ def _row(source: Source, task: TaskCard, split: str, language: str) -> Row:
     try:
         data = source.load(task, split, language)
     except MissingData as missing:
-        state, why = ("stripped" if "stripped" in str(missing) else "missing"), str(missing)
+        state, why = ("stripped" if missing.reason == STRIPPED else "missing"), str(missing)
     except AmbiguousData as error:
         state, why = "ambiguous", str(error)
     except DataError as error:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from xharness.cards import TaskCard
 from xharness.data.items import Dataset
-from xharness.errors import MissingData
+from xharness.errors import STRIPPED, MissingData
 from xharness.plugins.roles import Source
 
 
@@ -27,7 +27,7 @@ def load_for_evaluation(
     except MissingData as missing:
         if task.fallback is None:
             raise
-        why = "stripped" if "stripped" in str(missing) else "absent"
+        why = "stripped" if missing.reason == STRIPPED else "absent"
         try:
             data = source.load(task, task.fallback, language)
         except MissingData:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -39,7 +39,7 @@ class DataFile:
         and the like. A byte-order mark at the start of the file is no text.
 
         Raises DataError when a line is not UTF-8."""
-        with self.path.open("rb") as stream:
+        with self._open() as stream:
             for self.line, raw in enumerate(stream, 1):
                 self._count(raw)
                 if self.line == 1:
@@ -56,7 +56,8 @@ class DataFile:
 
     def json(self, form: type[T]) -> T:
         """The whole file as one JSON document. Raises DataError when it is not of this form."""
-        raw = self.path.read_bytes()
+        with self._open() as stream:
+            raw = stream.read()
         self._count(raw)
         decoded: T = self._decode(raw.removeprefix(_BOM), form)
         return decoded
@@ -83,6 +84,12 @@ class DataFile:
         """What identifies the file; `rows` is the number of items that came from it."""
         name = self.path.relative_to(root).as_posix()
         return FileDigest(name, self._sha256.hexdigest(), self._bytes, rows)
+
+    def _open(self) -> BinaryIO:
+        try:
+            return self.path.open("rb")
+        except OSError as error:  # a link that leads nowhere, as git-annex leaves them
+            raise self.error(f"can't be read: {error.strerror}") from error
 
     def _count(self, raw: bytes) -> None:
         self._sha256.update(raw)

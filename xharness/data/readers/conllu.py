@@ -115,9 +115,9 @@ def _finish(tree: _Tree, file: DataFile, ask: Ask, number: int) -> Iterator[Sent
 
 def _head(tree: _Tree, parts: range, file: DataFile, language: str) -> int:
     """The part of a fused form that survives it."""
-    missing = [p for p in parts if p not in tree.forms]
-    if missing:
-        raise file.error(f"the fused form {parts[0]}-{parts[-1]} lacks part {missing[0]}")
+    missing = next((part for part in parts if part not in tree.forms), None)
+    if missing is not None:
+        raise file.error(f"the fused form {parts[0]}-{parts[-1]} lacks part {missing}")
     heights = {part: len(tree.ancestors(part)) for part in parts}
     highest = [part for part in parts if heights[part] == min(heights.values())]
     if len(highest) == 1:

@@ -6,6 +6,7 @@ import fnmatch
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -17,7 +18,14 @@ from xharness.data.items import Candidate, Choice, Dataset, FileDigest, Item, Qu
 from xharness.data.languages import english_name, iso3
 from xharness.data.readers import READERS
 from xharness.data.readers.ask import Ask
-from xharness.errors import AmbiguousData, DataError, MissingData, did_you_mean
+from xharness.errors import (
+    STRIPPED,
+    AmbiguousData,
+    CardError,
+    DataError,
+    MissingData,
+    UnknownName,
+)
 
 CHOICES_FILE = "xharness-data.yaml"
 STAND_IN = "standin_"
@@ -51,6 +59,7 @@ class ReleaseFolder:
         if not root.is_dir():
             raise DataError(f"no release folder at {root}")
         self.root = root
+        self._root_name = root.resolve().name
         self._files = _walk(root)
         self._choices = _read_choices(root)
         self._datasets: dict[tuple[str, str, str], Dataset] = {}
@@ -59,25 +68,31 @@ class ReleaseFolder:
     def find(self, task: TaskCard, split: str, language: str) -> Found:
         """Where the items of a split and language are. Raises MissingData when nowhere, DataError
         when in more than one place."""
-        chosen = self._choices.get(task.name, {}).get(split)
+        chosen = _filled(self._choices.get(task.name, {}).get(split, ""), language)
         found: list[Found] = []
         wanted = []
         for layout in task.data.get(split, []):
+            if layout.languages and language not in layout.languages:
+                continue
             pattern = _filled(layout.path, language)
             wanted.append(pattern)
             own = self._matching(pattern, "")
             stand_ins = self._matching(pattern, STAND_IN) if split == "train" else []
             if chosen:
-                named = [p for p in own if _ends(self._name(p), _filled(chosen, language))]
-                own, stand_ins = named, []
+                own, stand_ins = [p for p in own if _ends(self._name(p), chosen)], []
             groups: list[tuple[Path, ...]] = [(path,) for path in own]
-            if layout.join:
-                groups = [tuple(own)]
+            if layout.join and len({path.name for path in own}) == len(own):
+                groups = [tuple(sorted(own, key=lambda path: path.name))]
             if not own and stand_ins:
                 groups = [()]
             found += [
                 Found(layout, group, tuple(stand_ins)) for group in groups if group or stand_ins
             ]
+        if chosen and not found:
+            raise DataError(
+                f"{self.root / CHOICES_FILE} names {chosen!r} for {task.name} {split}, and there "
+                f"is no such file for {language!r} in a layout of the card: {' and '.join(wanted)}"
+            )
         if not found:
             raise MissingData(
                 f"no file for {task.name} {split} {language} below {self.root}: looked for "
@@ -101,12 +116,18 @@ class ReleaseFolder:
     def _load(self, task: TaskCard, split: str, language: str) -> Dataset:
         found = self.find(task, split, language)
         read = self._read(task, found, split, language)
-        items, pool, files, notes = read.items, read.pool, read.files, read.notes
+        items, files, notes = read.items, read.files, read.notes
+        pool = tuple(read.pool)
         where = f"{task.name} {split} {language}"
         if not items:
-            raise DataError(f"{where}: {_listed(found.paths)} has no item for {language!r}")
-        _check_labels(where, items)
-        if split != "train":  # predictions are joined by id
+            problem = f"{where}: no item for {language!r} in {_listed(found.paths)}"
+            # A file of several languages may lack this one; one of its own without items is broken.
+            several = found.layout.path == _filled(found.layout.path, language)
+            raise MissingData(problem) if several and files[0].bytes else DataError(problem)
+        _check_labels(f"{where} in {_listed((*found.paths, *found.stand_ins))}", items)
+        if split == "train":
+            items = _with_own_ids(items)
+        else:
             _check_ids(where, items)
         if found.stand_ins:
             notes.append(f"stand-in: {', '.join(path.name for path in found.stand_ins)}")
@@ -120,22 +141,23 @@ class ReleaseFolder:
             items = [shared.with_targets(item) for item in items]
             files += shared.files
             notes += shared.notes
-        return Dataset(
-            task.name, split, language, tuple(items), tuple(pool), tuple(files), tuple(notes)
-        )
+        return Dataset(task.name, split, language, tuple(items), pool, tuple(files), tuple(notes))
 
     def _read(self, task: TaskCard, found: Found, split: str, language: str) -> _Read:
         reader = READERS.get(found.layout.reader)
         if reader is None:
-            raise DataError(
-                f"task {task.name!r}: no reader named {found.layout.reader!r}."
-                f"{did_you_mean(found.layout.reader, READERS)}"
-            )
+            raise UnknownName("reader", found.layout.reader, READERS, f"Task {task.name!r} asks.")
         read = _Read([], [], [], [])
         options = {
             key: _filled(value, language) if isinstance(value, str) else value
             for key, value in found.layout.options.items()
         }
+        try:
+            signature(reader).bind(None, None, **options)
+        except TypeError as error:
+            raise CardError(
+                f"task {task.name!r}, reader {found.layout.reader!r}: {error}"
+            ) from error
         for path in (*found.paths, *found.stand_ins):
             file = DataFile(path)
             before = len(read.items) + len(read.pool)
@@ -160,7 +182,8 @@ class ReleaseFolder:
         found by its parallel key."""
         by_language = any("{language}" in layout.path for layout in task.data[POOL])
         absent = []
-        pool = _Pool([], {}, [], [])
+        candidates: list[Candidate] = []
+        pool = _Pool((), {}, [], [])
         for language in task.languages if by_language else task.languages[:1]:
             try:
                 found = self.find(task, POOL, language)
@@ -168,24 +191,29 @@ class ReleaseFolder:
                 absent.append(language)
                 continue
             read = self._read(task, found, split, language)
-            pool.candidates.extend(read.pool)
+            candidates.extend(read.pool)
             pool.files.extend(read.files)
             for item in read.items:
                 if isinstance(item, Query) and item.parallel:
                     pool.targets.setdefault(item.parallel, []).extend(item.targets)
-        if not pool.candidates:
+        if not candidates:
             raise MissingData(f"no pool for {task.name} below {self.root}")
+        pool.candidates = tuple(candidates)
         if absent:
             pool.notes.append(f"pool without {', '.join(absent)}")
         return pool
 
     def _matching(self, pattern: str, prefix: str) -> list[Path]:
-        parent, _, last = pattern.rpartition("/")
-        whole = f"{parent}/{prefix}{last}" if parent else f"{prefix}{last}"
-        return [path for path in self._files.get(last[-1:], []) if _ends(self._name(path), whole)]
+        parent, slash, last = pattern.rpartition("/")
+        whole = f"{parent}{slash}{prefix}{last}"
+        names = [prefix + last]
+        if any(mark in last for mark in "*?["):
+            names = [name for name in self._files if fnmatch.fnmatchcase(name, names[0])]
+        paths = (path for name in names for path in self._files.get(name, []))
+        return [path for path in paths if _ends(self._name(path), whole)]
 
     def _name(self, path: Path) -> str:
-        return f"{self.root.resolve().name}/{path.relative_to(self.root).as_posix()}"
+        return f"{self._root_name}/{path.relative_to(self.root).as_posix()}"
 
 
 @dataclass
@@ -198,7 +226,7 @@ class _Read:
 
 @dataclass
 class _Pool:
-    candidates: list[Candidate]
+    candidates: tuple[Candidate, ...]
     targets: dict[str, list[str]]
     files: list[FileDigest]
     notes: list[str]
@@ -210,12 +238,18 @@ class _Pool:
 
 
 def _walk(root: Path) -> dict[str, list[Path]]:
-    """All files below, in name order, by the last letter of their names (a cheap index)."""
+    """All files below by name; a link back to a folder that was seen is not followed."""
     files: dict[str, list[Path]] = {}
+    seen: set[str] = set()
     for folder, names, own in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            names.clear()
+            continue
+        seen.add(real)
         names.sort()
         for name in sorted(own):
-            files.setdefault(name[-1:], []).append(Path(folder) / name)
+            files.setdefault(name, []).append(Path(folder) / name)
     return files
 
 
@@ -256,11 +290,21 @@ def _check_ids(where: str, items: Iterable[Item]) -> None:
         seen.add(item.id)
 
 
+def _with_own_ids(items: Iterable[Item]) -> list[Item]:
+    """Training ids repeat (the prepared TyDiQA has 66 for 1,500 questions); ours don't."""
+    seen: set[str] = set()
+    own = []
+    for number, item in enumerate(items):
+        own.append(replace(item, id=f"{item.id}#{number}") if item.id in seen else item)
+        seen.add(item.id)
+    return own
+
+
 def _check_labels(where: str, items: Iterable[Item]) -> None:
     items = list(items)
     bare = [item for item in items if not item.labelled]
     if len(bare) == len(items):
-        raise MissingData(f"{where}: the labels are stripped")
+        raise MissingData(f"{where}: the labels are stripped", STRIPPED)
     if bare:
         raise DataError(
             f"{where}: {len(bare)} of {len(items)} items have no label, the first is "
@@ -270,7 +314,8 @@ def _check_labels(where: str, items: Iterable[Item]) -> None:
     if len(items) >= EQUAL_LABELS and len(labels) == 1:
         raise MissingData(
             f"{where}: the labels are stripped: all {len(items)} are {labels.pop()}, as the "
-            "official preparation leaves them"
+            "official preparation leaves them",
+            STRIPPED,
         )
 
 
