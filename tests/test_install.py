@@ -75,3 +75,15 @@ def test_a_bare_clone_runs_in_its_own_folder(tmp_path: Path) -> None:
     source = clone(tmp_path / "clone")
     place = lists_cards(Path(sys.executable), source, PYTHONSAFEPATH="")
     assert Path(place.strip()).is_relative_to(source)
+
+
+def test_every_package_is_listed() -> None:
+    from configparser import ConfigParser
+
+    from setuptools import find_packages
+
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    mapped = {"xharness.builtin_tasks", "xharness.builtin_models"}
+    assert listed == set(find_packages(str(ROOT), include=["xharness", "xharness.*"])) | mapped
