@@ -5,8 +5,8 @@ below a bar. All times are CPU seconds of this process on one thread, the ways o
 taken in turns, the best of three. Ratios are what counts.
 
 Where oneDNN's fp32 product is clearly faster than torch's own, the bars against other libraries are
-those that were reached with it; elsewhere everybody computes with the same product, and only the
-packing is left to win by.
+those that were reached with it; elsewhere everybody computes with the same product, only the
+packing is left to win by, and the bars are lower by oneDNN's share of 1.85.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import importlib.util
 import json
 import os
 import platform
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +35,7 @@ from xharness.inference.backbone import Backbone, load_backbone
 from xharness.inference.features import encode_pairs, encode_texts
 from xharness.inference.network import Network
 from xharness.inference.onednn import _onednn, gemm
-from xharness.inference.packing import encode
+from xharness.inference.packing import batches, encode
 from xharness.inference.predictor import predictor
 from xharness.runner.context import cache_folder, prepare
 from xharness.runner.plan import Request
@@ -79,7 +81,7 @@ def main() -> None:
     }
     compare(backbone, texts, fast, report)
     efficiency(backbone, texts, pairs, report)
-    overhead(report)
+    overhead(backbone, report)
     print(json.dumps(report, indent=2))
     missed = [bar["name"] for bar in report["bars"] if not bar["reached"]]
     if missed:
@@ -122,17 +124,17 @@ def ours(backbone: Backbone, texts: list[str]) -> np.ndarray:
     return vectors
 
 
-def padded(backbone: Backbone, texts: list[str], length: int | None = 128) -> np.ndarray:
-    """The official scripts' way: batches of 32 in file order, padded to a fixed length."""
+def padded(backbone: Backbone, texts: list[str], padding: str = "max_length") -> np.ndarray:
+    """The official scripts' way: batches of 32 in file order, padded to 128 tokens."""
     backbone.module.set_attn_implementation("sdpa")
     vectors = []
     with torch.inference_mode():
         for start in range(0, len(texts), 32):
             batch = backbone.tokenizer(
                 texts[start : start + 32],
-                padding="max_length" if length else True,
+                padding=padding,
                 truncation=True,
-                max_length=length or 512,
+                max_length=128,
                 return_tensors="pt",
             )
             states = backbone.module(**batch).last_hidden_state
@@ -147,23 +149,29 @@ def compare(backbone: Backbone, texts: list[str], fast: bool, report: dict[str, 
     ways: dict[str, Callable[[], np.ndarray]] = {
         "ours": lambda: ours(backbone, texts),
         "padded to 128": lambda: padded(backbone, texts),
-        "padded to longest": lambda: padded(backbone, texts, None),
+        "padded to longest": lambda: padded(backbone, texts, "longest"),
     }
+    absent = []
     if importlib.util.find_spec("sentence_transformers"):
         ways["sentence-transformers"] = sentence_transformers_way(backbone, texts)
     else:
-        report["not measured"] = ["sentence-transformers: not installed"]
-    pipeline = pipeline_way(backbone, texts)
-    ways["pipeline"] = pipeline
+        absent.append("P2: sentence-transformers is not installed")
+    if importlib.util.find_spec("onnxruntime") and importlib.util.find_spec("onnxscript"):
+        ways["onnxruntime"] = onnxruntime_way(backbone, texts)
+    else:
+        absent.append("P6: onnxruntime and onnxscript are not installed")
+    report["not measured"] = absent
+    ways["pipeline"] = pipeline_way(backbone, texts)
     seconds, vectors = in_turns(ways)
     report["workload A"] = {"texts": len(texts), "cpu_seconds": seconds}
     reference = vectors["padded to longest"]
     worst = float(np.abs(vectors["ours"] - reference).max())
-    report["largest difference from padded vectors"] = worst
+    add(report, "P2 largest difference from padded vectors (at most)", worst, 1e-5, most=True)
     bars = {
         "padded to 128": ("P1", 12.0 if fast else 7.0),
-        "sentence-transformers": ("P2", 2.5),
-        "pipeline": ("P3", 5.5),
+        "sentence-transformers": ("P2", 2.5 if fast else 1.35),
+        "pipeline": ("P3", 5.5 if fast else 3.0),
+        "onnxruntime": ("P6", 1.1 if fast else 0.6),
     }
     for way, (name, bar) in bars.items():
         if way in seconds:
@@ -194,6 +202,53 @@ def pipeline_way(backbone: Backbone, texts: list[str]) -> Callable[[], np.ndarra
     return lambda: np.stack(
         [np.asarray(states[0]).mean(0) for states in made(texts, tokenize_kwargs=options)]
     )
+
+
+def onnxruntime_way(backbone: Backbone, texts: list[str]) -> Callable[[], np.ndarray]:
+    """Sorted by length in padded batches of 1,024 tokens, through an exported graph."""
+    import onnxruntime
+
+    folder = Path(tempfile.mkdtemp())
+    batch = dict(backbone.tokenizer(texts[:4], padding=True, return_tensors="pt"))
+    names = ["input_ids", "attention_mask"]
+    free = {0: torch.export.Dim("batch", max=4096), 1: torch.export.Dim("length", max=512)}
+    backbone.module.set_attn_implementation("sdpa")
+    backbone.module.config.return_dict = False
+    torch.onnx.export(
+        backbone.module,
+        (),
+        str(folder / "model.onnx"),
+        kwargs={name: batch[name] for name in names},
+        input_names=names,
+        output_names=["states"],
+        dynamic_shapes=dict.fromkeys(names, free),
+        dynamo=True,
+        verbose=False,
+    )
+    backbone.module.config.return_dict = True
+    backbone.module.set_attn_implementation("xharness_packed")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    shutil.rmtree(folder)
+
+    def run() -> np.ndarray:
+        ids = backbone.tokenizer(texts, truncation=True, max_length=128)["input_ids"]
+        vectors = np.empty((len(texts), backbone.hidden_size), np.float32)
+        for group in batches([len(tokens) for tokens in ids], 1024, padded=True):
+            shape = (len(group), max(len(ids[i]) for i in group))
+            tokens = np.full(shape, backbone.tokenizer.pad_token_id)
+            mask = np.zeros(shape, np.int64)
+            for row, i in enumerate(group):
+                tokens[row, : len(ids[i])] = ids[i]
+                mask[row, : len(ids[i])] = 1
+            (states,) = session.run(["states"], {"input_ids": tokens, "attention_mask": mask})
+            vectors[group] = (states * mask[:, :, None]).sum(1) / mask.sum(1, keepdims=True)
+        return vectors
+
+    return run
 
 
 def efficiency(
@@ -229,40 +284,40 @@ def efficiency(
         add(report, f"P7 token efficiency, workload {name}", sum(lengths[:64]) / shown, 1.0)
 
 
-def overhead(report: dict[str, Any]) -> None:
-    """CPU time of a whole Tatoeba cell that is not the model's forward pass (P8)."""
+def overhead(backbone: Backbone, report: dict[str, Any]) -> None:
+    """CPU time of whole cells that is not the encoder's forward pass (P8). Heads are random: what
+    they predict costs as much to read and to score."""
     registry = open_registry()
     catalogue = Catalogue.load(registry.card_folders())
-    source = os.environ["XHARNESS_DATA"]
     request = Request(
-        models=["standard"], suite="xtreme-r", data=source, tasks=["tatoeba"], languages=["de"],
+        models=["standard"],
+        suite="xtreme-r",
+        data=os.environ["XHARNESS_DATA"],
+        tasks=["xnli", "udpos", "tatoeba"],
+        languages=["de"],
         seeds=[42],
-    )  # fmt: skip
-    plan = prepare(request, registry, catalogue)
-    job = plan.jobs[0]
-    model = job.producer.produce(job.card, job.task, [], job.context).model
-    forward = 0.0
-    inner = model.network.vectors
-
-    def timed(sequences: Any) -> Any:
-        nonlocal forward
-        begun = time.process_time()
-        out = inner(sequences)
-        forward += time.process_time() - begun
-        return out
-
-    model.network.vectors = timed
-    evaluator, metric = job.context.evaluator(job.task.kind), job.context.metric(job.task.metric)
-    begun = time.process_time()
-    evaluator.evaluate(model, job.cells[0].data, job.task, metric)
-    whole = time.process_time() - begun
-    add(
-        report,
-        "P8 not forward, Tatoeba de, percent (at most)",
-        100 * (1 - forward / whole),
-        10.0,
-        most=True,
     )
+    for job in prepare(request, registry, catalogue).jobs:
+        model = predictor(Network(backbone, job.task, seed=0), job.task)
+        forward, inner = [0.0], model.network.hidden
+
+        def timed(
+            *args: Any, forward: list[float] = forward, inner: Any = inner, **more: Any
+        ) -> Any:
+            begun = time.process_time()
+            out = inner(*args, **more)
+            forward[0] += time.process_time() - begun
+            return out
+
+        model.network.hidden = timed
+        evaluator = job.context.evaluator(job.task.kind)
+        metric = job.context.metric(job.task.metric)
+        begun = time.process_time()
+        evaluator.evaluate(model, job.cells[0].data, job.task, metric)
+        share = 100 * (1 - forward[0] / (time.process_time() - begun))
+        add(
+            report, f"P8 not forward, {job.task.name} de, percent (at most)", share, 10.0, most=True
+        )
 
 
 def peak() -> dict[str, float]:
@@ -293,7 +348,9 @@ def in_turns(ways: dict[str, Callable[[], Any]]) -> tuple[dict[str, float], dict
 
 def add(report: dict[str, Any], name: str, value: float, bar: float, most: bool = False) -> None:
     reached = value <= bar if most else value >= bar
-    report["bars"].append({"name": name, "value": round(value, 3), "bar": bar, "reached": reached})
+    report["bars"].append(
+        {"name": name, "value": float(f"{value:.3g}"), "bar": bar, "reached": reached}
+    )
 
 
 def processor() -> str:

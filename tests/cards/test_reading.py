@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xharness.cards import Catalogue, TaskCard, read_card
-from xharness.errors import CardError
+from xharness.errors import CardError, UnknownName
 
 GOOD = """\
 name: toy
@@ -25,6 +25,26 @@ def write(folder: Path, text: str, name: str = "toy.yaml") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+def write_world(folder: Path, **changes: str) -> Path:
+    """One card of each kind; `changes` replaces whole cards by name."""
+    cards = {
+        "toy": GOOD + "recipes: {quick: {epochs: 2}}\n",
+        "few": "name: few\ndescription: A.\ntasks: [toy]\ngroups: {g: [toy]}\naverages: []\n",
+        "plain": "name: plain\nproducer: p\ndescription: A.\nbackbone: b\nrecipe: quick\n",
+        "quick": "name: quick\ndescription: A.\ndefaults: {epochs: 1, batch_size: 8, "
+        "learning_rate: 0.1}\nkinds: {tagging: {batch_size: 4}}\n",
+    } | changes
+    for name, text in cards.items():
+        write(folder, text, f"{name}.yaml")
+    return folder
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(CardError) as caught:
+        Catalogue.load([folder])
+    return str(caught.value)
 
 
 def complaint(path: Path) -> str:
@@ -54,6 +74,28 @@ def test_a_good_card_reads(tmp_path: Path) -> None:
         ("score: [f1]", "score: [f1]\nscore: [f1]", ":8: key 'score' stands twice"),
         ("score: [f1]", "score: [f1]\nversion: one", ":8: version is 'one'"),
         ("score: [f1]", "score: [f1", "expected"),
+        ("kind: tagging", "kind: taging", "Did you mean 'tagging'?"),
+        ("score: [f1]", "score: [f1]\nnote: yes", ":8: note is the boolean true"),
+        ("score: [f1]", "score: [f1]\nfallback: off", ":8: fallback is the boolean false"),
+        ("score: [f1]", "score: [f1]\nnote: 2020-02-31", ":8: note: day"),
+        ("score: [f1]", "score: [f1]\nnote: !new x", "could not determine a constructor"),
+        ("score: [f1]", "score: [f1]\nsizes: {test: many}", "a whole number or a mapping"),
+        ("score: [f1]", "score: [f1]\nsizes: {test: {no: 3}}", "a key of sizes.test is the bool"),
+        (
+            "score: [f1]",
+            "score: [f1]\ndata:\n  test:\n  - {path: x, reader: y, options: {a: {b: 1, b: 2}}}",
+            ":10: key 'b' stands twice",
+        ),
+        (
+            "score: [f1]",
+            "score: [f1]\nrecipes:\n  small: {epoch: 2}",
+            ":9: unknown key 'epoch'. Did you mean 'epochs'?",
+        ),
+        (
+            "score: [f1]",
+            "score: [f1]\nrecipes:\n  small: {learning_rate: 1e-5}",
+            ":9: recipes.small.learning_rate is '1e-5', must be a number. YAML wants a point",
+        ),
     ],
 )
 def test_each_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -83,3 +125,67 @@ def test_a_card_that_names_an_unknown_task_is_refused(tmp_path: Path) -> None:
     write(tmp_path, GOOD + "train_on: [toyy]\n")
     with pytest.raises(CardError, match="no task named 'toyy'. Did you mean 'toy'?"):
         Catalogue.load([tmp_path])
+
+
+def test_cards_of_all_kinds_are_told_apart_and_looked_up(tmp_path: Path) -> None:
+    catalogue = Catalogue.load([write_world(tmp_path)])
+    assert catalogue.suite("few").tasks == ["toy"]
+    assert catalogue.model("plain").recipe == "quick"
+    recipe = catalogue.recipe("quick").for_task(catalogue.tasks["toy"])
+    assert (recipe.name, recipe.epochs, recipe.batch_size) == ("quick", 2, 4)  # task, then kind
+    with pytest.raises(UnknownName, match=r"No model named 'plane'\. Did you mean 'plain'\?"):
+        catalogue.model("plane")
+
+
+def test_a_model_may_be_the_path_of_a_card(tmp_path: Path) -> None:
+    write_world(tmp_path / "cards")
+    text = (tmp_path / "cards/plain.yaml").read_text().replace("name: plain", "name: mine")
+    path = write(tmp_path, text, "mine.yaml")
+    assert Catalogue.load([tmp_path / "cards"]).model(str(path)).name == "mine"
+    with pytest.raises(CardError, match=r"nowhere\.yaml can't be read"):
+        Catalogue.load([tmp_path / "cards"]).model(str(tmp_path / "nowhere.yaml"))
+
+
+def test_a_folder_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    world = write_world(tmp_path / "cards")
+    assert list(Catalogue.load([world, tmp_path, world / ".." / "cards"]).tasks) == ["toy"]
+
+
+def test_complaints_about_several_cards_come_at_once(tmp_path: Path) -> None:
+    folder = write_world(tmp_path, toy=GOOD.replace("metric:", "metrc:"), plain="name: plain\n")
+    said = refusal(folder)
+    assert "toy.yaml:5: unknown key 'metrc'" in said
+    assert "plain.yaml:1: the card lacks" in said
+
+
+@pytest.mark.parametrize(
+    ("card", "old", "new", "said"),
+    [
+        ("plain", "recipe: quick", "recipe: quik", "no recipe named 'quik'. Did you mean 'quick'?"),
+        ("plain", "recipe: quick", "recipe: quick\ntrain_on: {toy: [tox]}", "no task named 'tox'"),
+        ("toy", "quick:", "quack:", "no recipe named 'quack'. Did you mean 'quick'?"),
+        ("few", "tasks: [toy]", "tasks: [toi]", "few.yaml: no task named 'toi'"),
+        ("few", "g: [toy]", "g: [tox]", "few.yaml: no task of the suite named 'tox'"),
+        ("quick", "tagging:", "tagginng:", "quick.yaml:4: a key of kinds is 'tagginng'"),
+        ("quick", "{batch_size: 4}", "{batchsize: 4}", "Did you mean 'batch_size'?"),
+    ],
+)
+def test_names_in_cards_are_names_of_cards(
+    tmp_path: Path, card: str, old: str, new: str, said: str
+) -> None:
+    path = write_world(tmp_path) / f"{card}.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    assert said in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"name: \x00", b"- a\n- b\n", b"just text\n"]
+)
+def test_a_file_that_is_no_card_is_a_complaint_about_the_file(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "toy.yaml"
+    path.write_bytes(content)
+    assert complaint(path).startswith(str(path))
+    assert str(path) in refusal(tmp_path)
