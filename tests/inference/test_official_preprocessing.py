@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
@@ -163,6 +163,8 @@ def by_loop(tokens: int, room: int, stride: int) -> list[tuple[int, int, list[bo
 
 
 @given(st.integers(1, 60), st.integers(6, 20), st.integers(1, 25))
+@example(600, 384, 128)  # long windows, where a window's own length outweighs its context
+@example(451, 300, 128)
 @settings(max_examples=150, deadline=None)
 def test_windows_are_those_of_the_official_loop(tokens: int, length: int, stride: int) -> None:
     tokenizer = wordpiece(["[CLS]", "[SEP]", "[UNK]", "a", "b"])

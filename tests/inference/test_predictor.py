@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from xharness.cards import Profile
+from xharness.inference.features import encode_questions
 from xharness.inference.network import Network
 from xharness.inference.predictor import predictor
 from xharness.plugins.roles import Chooser, Classifier, Embedder, Extractor, Span, Tagger
@@ -147,16 +148,29 @@ def test_answers_are_the_best_distinct_texts_of_the_context(make_network: Make) 
             assert span.score == pytest.approx(expected[text], abs=1e-5)
 
 
-def test_answers_of_all_windows_compete(make_network: Make) -> None:
-    network = make_network("span", max_length=14, doc_stride=4, n_best=30)
-    model = predictor(network, network.task)
-    context = "the cat sat abc mat def a the cat b c sat d"
-    (spans,) = model.extract(["cat"], [context])
-    scores = [span.score for span in spans]
-    assert scores == sorted(scores, reverse=True)
-    assert all(isinstance(span, Span) and span.start < span.end for span in spans)
-    assert min(span.start for span in spans) < 15
-    assert max(span.end for span in spans) > len(context) - 15
+def test_answers_of_all_windows_compete_and_start_where_context_is_widest(
+    make_network: Make,
+) -> None:
+    network = make_network("span", max_length=14, doc_stride=4, n_best=200, max_answer_length=5)
+    question, context = "cat", "the cat sat abc mat def a the cat b c sat d"
+    (spans,) = predictor(network, network.task).extract([question], [context])
+    windows = encode_questions(
+        network.backbone.tokenizer, [question], [context], network.task.preprocessing, 14, 4
+    )
+    assert len(windows) > 2
+    best: dict[str, float] = {}
+    for window in windows:
+        with torch.inference_mode():
+            logits = network.head(network.hidden([window.encoded]).states)[window.first :].tolist()
+        for first, widest in enumerate(window.max_context):
+            for last in range(first, min(first + 5, len(window.offsets))):
+                if widest:
+                    text = context[window.offsets[first][0] : window.offsets[last][1]]
+                    best[text] = max(best.get(text, -np.inf), logits[first][0] + logits[last][1])
+    found = {context[span.start : span.end]: span.score for span in spans}
+    assert found == pytest.approx(best, abs=1e-5)
+    assert [*found] == sorted(best, key=lambda text: -found[text])
+    assert all(isinstance(span, Span) for span in spans)
 
 
 def test_answers_are_at_most_so_many_tokens_long(make_network: Make) -> None:
