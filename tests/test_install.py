@@ -16,7 +16,7 @@ NO_CACHE = ("--no-deps", "--no-build-isolation", "--quiet", "--disable-pip-versi
 
 def python_in(folder: Path) -> Path:
     """A new environment that sees this one's packages, but not this one's xharness."""
-    venv.create(folder, with_pip=True)
+    venv.create(folder, with_pip=False)  # pip and setuptools are borrowed too
     python = folder / "bin" / "python"
     found = subprocess.check_output(
         [python, "-c", "import site; print(site.getsitepackages()[0])"], text=True
@@ -57,7 +57,7 @@ def test_installed_it_finds_its_cards_from_another_folder(how: str, tmp_path: Pa
     source, elsewhere = clone(tmp_path / "clone"), tmp_path / "elsewhere"
     elsewhere.mkdir()
     python = python_in(tmp_path / "venv")
-    pip = [str(python), "-m", "pip"]
+    pip = [sys.executable, "-m", "pip", "--python", str(python)]
     target = ["-e", str(source)] if how == "editable" else [str(source)]
     if how == "wheel":
         subprocess.check_call([*pip, "wheel", *NO_CACHE, "-w", str(tmp_path), str(source)])

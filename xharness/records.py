@@ -107,6 +107,7 @@ class CellRecord(msgspec.Struct, frozen=True):
 
     inputs           digest of all that the result depends on; resuming compares it.
     comparable_hash  digest of what was measured, without model, hardware and versions.
+    timing           seconds by stage, and what the machine chose (which matrix product).
     items            digest of the per-item file, `submission` of the prediction file.
     """
 
@@ -127,7 +128,7 @@ class CellRecord(msgspec.Struct, frozen=True):
     submission: str | None = None
     reason: str | None = None
     failure: Failure | None = None
-    timing: dict[str, float] = {}
+    timing: dict[str, float | str] = {}
 
 
 class RunRecord(msgspec.Struct, frozen=True):

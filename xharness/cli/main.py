@@ -13,7 +13,7 @@ import traceback
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -79,9 +79,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     bug, 5 nothing selected, 130 Ctrl-C, 143 terminated."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        xharness.main(arguments, prog_name="xharness", standalone_mode=False, **_settings())
-    except click.exceptions.Exit as ended:
-        sys.exit(ended.exit_code)
+        # click hands back the code of an `Exit`, and what a command returns otherwise.
+        ended = xharness.main(
+            arguments, prog_name="xharness", standalone_mode=False, auto_envvar_prefix="XHARNESS"
+        )
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -98,11 +99,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             err=True,
         )
         sys.exit(INTERNAL)
-    sys.exit(0)
-
-
-def _settings() -> dict[str, Any]:
-    return {"auto_envvar_prefix": "XHARNESS"}
+    sys.exit(ended if isinstance(ended, int) else 0)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

@@ -165,11 +165,13 @@ class Context:
 
 @dataclass(frozen=True)
 class Produced:
-    """A model, and what the records tell about the weights behind it."""
+    """A model, and what the records tell about the weights behind it. `machine` is what depends
+    on where it runs, such as the matrix product that was chosen; it stands beside the times."""
 
     model: Any
     backbone: Mapping[str, Any]
     profile: Profile
+    machine: Mapping[str, str] = field(default_factory=dict)
 
 
 class Producer(Protocol):

@@ -117,7 +117,7 @@ class Standard:
         if context.dtype == "bf16":
             network.module.to(torch.bfloat16)
         model = predictor(network, task, context.batch_tokens)
-        return Produced(model, {**backbone.info, "gemm": model.gemm}, backbone.profile)
+        return Produced(model, backbone.info, backbone.profile, {"gemm": model.gemm})
 
 
 def checkpoint_folder(checkpoints: Path, address: str) -> Path:

@@ -112,8 +112,12 @@ def _run_job(job: Job, folder: RunFolder, registry: Registry) -> Iterator[CellRe
             record = _record(job, cell, produced=produced, outcome=outcome)
         except Exception as error:  # noqa: BLE001 - see above
             record = _record(job, cell, error=error)
-        seconds = {"evaluate_seconds": time.perf_counter() - begun, "model_seconds": making}
-        yield _finish(folder, registry, record, outcome, seconds, job.task.submission)
+        timing: dict[str, float | str] = {
+            **produced.machine,
+            "evaluate_seconds": time.perf_counter() - begun,
+            "model_seconds": making,
+        }
+        yield _finish(folder, registry, record, outcome, timing, job.task.submission)
 
 
 def _finish(
@@ -121,10 +125,10 @@ def _finish(
     registry: Registry,
     record: CellRecord,
     outcome: Outcome | None,
-    seconds: dict[str, float] | None = None,
+    timing: dict[str, float | str] | None = None,
     suffix: str = "",
 ) -> CellRecord:
-    record = msgspec.structs.replace(record, timing=seconds or {})
+    record = msgspec.structs.replace(record, timing=timing or {})
     if outcome is None:
         record = folder.write_cell(record)
     else:
