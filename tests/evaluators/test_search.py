@@ -44,14 +44,17 @@ VECTOR = st.lists(st.integers(-3, 3), min_size=3, max_size=3)
 VECTORS = st.lists(VECTOR, min_size=1, max_size=12)
 
 
-@given(VECTORS, VECTORS, st.integers(1, 15), st.sampled_from([1, 20, 2**23]))
+@given(
+    VECTORS, VECTORS, st.integers(1, 15), st.sampled_from([1, 20, 2**23]), st.sampled_from([0, 12])
+)
 def test_agrees_with_sorting_everything_whatever_the_chunks(
-    queries: list[list[int]], pool: list[list[int]], k: int, scores: int
+    queries: list[list[int]], pool: list[list[int]], k: int, scores: int, extra: int
 ) -> None:
     left, right = units(queries), units(pool)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SCORES", scores)
         patch.setattr(module, "HITS", 3)
+        patch.setattr(module, "EXTRA", extra)
         found = search(left, right, k)
     # Equal vectors tie exactly. Others that are equal in exact numbers only (1 1 1 and 2 2 2
     # after division) may differ in the last bit of float32, so scores are compared, not rows.

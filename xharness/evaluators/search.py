@@ -1,14 +1,15 @@
 """Vectors of texts and exact search among them, for the two kinds that compare vectors.
 
-The search is our own, not faiss's: faiss keeps its own copy of the vectors (1.5 GB for a
-million of 384) and leaves open which of two equal candidates comes first, which decides scores
-where a pool holds the same text twice.
+faiss finds the nearest, in float32. It leaves open which of two equal candidates comes first,
+which decides scores where a pool holds the same text twice; so some more than asked for are
+fetched and ranked here exactly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import faiss
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +21,7 @@ Vectors = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 TEXTS = 65_536  # texts of one call, so that a second copy of the vectors is never whole
+EXTRA = 12  # candidates that are fetched beyond those asked for
 SCORES = 2**23  # similarities held at a time, 32 MB
 HITS = 2**14  # pairs that are scored exactly at a time
 # More than rounding moves a float32 product of unit vectors of up to some thousand dimensions.
@@ -51,6 +53,7 @@ def search(queries: Vectors, pool: Vectors, k: int) -> Ints:
     Best first, of equal ones the lowest row first. Float32 products only choose who may be
     among the best; these pairs are multiplied again in float64 one by one, so that equal
     vectors have equal scores wherever they lie and neither BLAS nor threads change a rank.
+    Memory beside the vectors: O(Q k), and 32 MB.
     Raises PluginError when queries and pool differ in width.
     """
     if queries.shape[1] != pool.shape[1]:
@@ -59,16 +62,32 @@ def search(queries: Vectors, pool: Vectors, k: int) -> Ints:
             f"but of {pool.shape[1]} for candidates."
         )
     k = min(k, len(pool))
-    rows = max(k, SCORES // len(queries))
-    best = np.full((len(queries), k), -np.inf)
-    ids = np.zeros((len(queries), k), np.int64)
-    for begin in range(0, len(pool), rows):
-        rough = queries @ pool[begin : begin + rows].T
-        floor = best[:, -1] if begin else np.partition(rough, -k, axis=1)[:, -k]
-        query, row = np.nonzero(rough >= (floor - ROUNDING)[:, None])
-        row += begin
-        best, ids = _merge(best, ids, query, row, _exact(queries, pool, query, row))
-    return ids
+    fetched = min(k + EXTRA, len(pool))
+    rough, rows = faiss.knn(queries, pool, fetched, metric=faiss.METRIC_INNER_PRODUCT)
+    scores = _exact(queries, pool, np.repeat(np.arange(len(queries)), fetched), rows.ravel())
+    scores = scores.reshape(rows.shape)
+    order = np.lexsort((rows, -scores))[:, :k]
+    nearest: Ints = np.take_along_axis(rows, order, axis=1)
+    if fetched < len(pool):
+        # What was not fetched is at most as near as the last fetched, but for rounding.
+        worst = np.take_along_axis(scores, order[:, -1:], axis=1)[:, 0]
+        undecided = np.flatnonzero(worst <= rough[:, -1] + ROUNDING)
+        at_once = max(1, SCORES // len(pool))
+        for begin in range(0, len(undecided), at_once):
+            part = undecided[begin : begin + at_once]
+            nearest[part] = _scan(queries[part], pool, k)
+    return nearest
+
+
+def _scan(queries: Vectors, pool: Vectors, k: int) -> Ints:
+    """As `search`, with all similarities in memory: whoever is near enough is ranked exactly."""
+    rough = queries @ pool.T
+    floor = np.partition(rough, -k, axis=1)[:, -k]
+    query, row = np.nonzero(rough >= (floor - ROUNDING)[:, None])
+    order = np.lexsort((row, -_exact(queries, pool, query, row), query))
+    starts = np.searchsorted(query, np.arange(len(queries)))
+    nearest: Ints = row[order[starts[:, None] + np.arange(k)]]
+    return nearest
 
 
 def _exact(queries: Vectors, pool: Vectors, query: Ints, row: Ints) -> npt.NDArray[np.float64]:
@@ -79,21 +98,3 @@ def _exact(queries: Vectors, pool: Vectors, query: Ints, row: Ints) -> npt.NDArr
         pairs = np.multiply(queries[query[part]], pool[row[part]], dtype=np.float64)
         scores[part] = pairs.sum(axis=1)
     return scores
-
-
-def _merge(
-    best: npt.NDArray[np.float64],
-    ids: Ints,
-    query: Ints,
-    row: Ints,
-    scores: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], Ints]:
-    """The k best of what was kept, (Q, k), and of what is new."""
-    count, k = best.shape
-    queries = np.concatenate((np.repeat(np.arange(count), k), query))
-    merged = np.concatenate((best.ravel(), scores))
-    rows = np.concatenate((ids.ravel(), row))
-    order = np.lexsort((rows, -merged, queries))
-    starts = np.searchsorted(queries[order], np.arange(count))
-    kept = order[starts[:, None] + np.arange(k)]  # (Q, k): each query has at least k entries
-    return merged[kept], rows[kept]
