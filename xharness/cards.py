@@ -492,5 +492,27 @@ def _kind_of(path: Path) -> type:
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of a struct or plain value as canonical JSON, the identity of cards."""
-    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+    """SHA-256 of a struct or plain value as canonical JSON, the identity of cards.
+
+    Fields that have their default value are left out, so that a field that cards gain later
+    changes no identity that doesn't use it.
+    """
+    return hashlib.sha256(msgspec.json.encode(_told(value), order="deterministic")).hexdigest()
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        fields = {f.name: f for f in msgspec.structs.fields(value)}
+        values = {name: getattr(value, name) for name in fields}
+        return {n: _told(v) for n, v in values.items() if v != _default(fields[n])}
+    if isinstance(value, dict):
+        return {key: _told(item) for key, item in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], msgspec.Struct):
+        return [_told(item) for item in value]
+    return value
+
+
+def _default(field: Any) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return field.default

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from xharness.cards import Catalogue, TaskCard, read_card
+from xharness.cards import Catalogue, Profile, TaskCard, digest, read_card
 from xharness.errors import CardError, UnknownName
 
 GOOD = """\
@@ -189,3 +190,18 @@ def test_a_file_that_is_no_card_is_a_complaint_about_the_file(
     path.write_bytes(content)
     assert complaint(path).startswith(str(path))
     assert str(path) in refusal(tmp_path)
+
+
+def test_a_field_with_its_default_changes_no_identity() -> None:
+    class Old(msgspec.Struct):
+        name: str
+        parts: list[Profile] = []
+
+    class New(msgspec.Struct):
+        name: str
+        parts: list[Profile] = []
+        later: float = 0.5
+
+    assert digest(Old("a", [Profile(layer=3)])) == digest(New("a", [Profile(layer=3)]))
+    assert digest(New("a", later=1.0)) != digest(New("a"))
+    assert digest({"profile": Profile(layer=3)}) != digest({"profile": Profile()})

@@ -59,7 +59,7 @@ class PlainProgress:
     def __init__(self, plan: Plan) -> None:
         self.pending = sum(len(job.pending) for job in plan.jobs)
         self.finished = 0
-        self.started = time.monotonic()
+        self.training: tuple[str, int, float] = ("", 0, 0.0)  # address, first step seen, when
         self.spoke = time.monotonic()
 
     @contextmanager
@@ -69,12 +69,14 @@ class PlainProgress:
     @hookimpl
     def xharness_training_step(self, phase: Phase, step: int, steps: int, loss: float) -> None:
         now = time.monotonic()
-        if step == 1:
-            self.started = now
-        if step in (1, steps) or now - self.spoke > SECONDS_BETWEEN_HEARTBEATS:
+        begins = self.training[0] != phase.address
+        if begins:
+            self.training = (phase.address, step, now)
+        if begins or step == steps or now - self.spoke > SECONDS_BETWEEN_HEARTBEATS:
             self.spoke = now
-            left = (now - self.started) / max(1, step - 1) * (steps - step)
-            end = f", {left:.0f} s left" if 1 < step < steps else ""
+            _, first, since = self.training  # a training that goes on doesn't begin at step 1
+            left = (now - since) / max(1, step - first) * (steps - step)
+            end = f", {left:.0f} s left" if first < step < steps else ""
             click.echo(
                 f"training {phase.task.name}: step {step} of {steps}, loss {loss:.3f}{end}",
                 err=True,
