@@ -57,6 +57,19 @@ class Preprocessing(Strict, frozen=True):
     max_candidate_length: int = 512
 
 
+class Lora(Strict, frozen=True):
+    """Low-rank updates of linear layers in place of training the backbone (arXiv 2106.09685).
+
+    alpha    the update is scaled by alpha / rank.
+    targets  ends of the names of the layers; empty means all linear layers of the backbone.
+    """
+
+    rank: int
+    alpha: int
+    dropout: float = 0.0
+    targets: list[str] = []
+
+
 class Recipe(Strict, frozen=True):
     """Hyper-parameters of one phase. `batch_size` counts items per optimiser step.
 
@@ -64,6 +77,8 @@ class Recipe(Strict, frozen=True):
     head_rate_factor  the head's learning rate over the encoder's.
     empty_windows     share of the question windows without the answer that are trained on.
     max_length, doc_stride  replace the task's values in training only; None keeps them.
+    lora              trains low-rank updates, the same through all phases, in place of the
+                      backbone.
     select            `dev` keeps the weights with the best English dev score, `last` the last.
     select_every      steps between two looks at the dev score; 0 looks after each epoch.
     """
@@ -82,6 +97,7 @@ class Recipe(Strict, frozen=True):
     doc_stride: int | None = None
     freeze_embeddings: bool = False
     precision: Precision = "fp32"
+    lora: Lora | None = None
     select: Literal["dev", "last"] = "last"
     select_every: int = 0
 
@@ -156,15 +172,18 @@ class Profile(Strict, frozen=True):
     """How a backbone's sentence vectors are taken; None means the backbone's own default.
 
     layer    index into the hidden states, 0 being the embeddings, negative from the end.
-    pooling  `mean` over all tokens, special ones included, or `cls`, the first token.
+    pooling  `mean` over all tokens, special ones included, or the first (`cls`) or `last` one.
     prefix   text put before each sentence.
-    head     what classification heads read: the `mean`, or `cls` through a dense layer.
+    head     what classification heads read: `mean` or `last`, or `cls` through a dense layer.
+    attention  `causal` lets tokens see only those before them, as decoders were pretrained;
+             `full` lets a decoder's tokens see the whole sequence (arXiv 2401.14556).
     """
 
     layer: int | None = None
-    pooling: Literal["mean", "cls"] | None = None
+    pooling: Literal["mean", "cls", "last"] | None = None
     prefix: str | None = None
-    head: Literal["mean", "cls"] | None = None
+    head: Literal["mean", "cls", "last"] | None = None
+    attention: Literal["causal", "full"] | None = None
 
 
 class ModelCard(Strict, frozen=True):
@@ -187,25 +206,24 @@ class ModelCard(Strict, frozen=True):
 
 class RecipeCard(Strict, frozen=True):
     """Named hyper-parameters: `defaults`, then what differs by kind, then by task (in the task
-    card's `recipes`). Merged, they must give a whole `Recipe`."""
+    card's `recipes`). Merged, they must give a whole `Recipe`.
+
+    extends  name of the recipe that this one changes; its values for the task come first.
+    """
 
     name: str
     description: str
     defaults: RecipePart
     kinds: dict[Kind, RecipePart] = {}
+    extends: str | None = None
 
-    def for_task(self, task: TaskCard) -> Recipe:
-        """The recipe for training on `task`; raises CardError when it isn't whole."""
-        merged = {
+    def part(self, task: TaskCard) -> dict[str, Any]:
+        """What this card alone says about training on `task`."""
+        return {
             **self.defaults,
             **self.kinds.get(task.kind, {}),
             **task.recipes.get(self.name, {}),
-            "name": self.name,
         }
-        try:
-            return msgspec.convert(merged, Recipe)
-        except msgspec.ValidationError as error:
-            raise CardError(f"recipe {self.name!r} for task {task.name!r}: {error}") from error
 
 
 Card = TypeVar("Card", TaskCard, SuiteCard, ModelCard, RecipeCard)
@@ -263,7 +281,9 @@ class _Check:
         if origin in (Union, UnionType):
             forms: dict[Any, Any] = {yaml.MappingNode: dict, yaml.SequenceNode: list}
             shape = forms.get(type(node))
-            kind = next((part for part in arguments if get_origin(part) is shape and shape), kind)
+            kind = next((part for part in arguments if _is_shape(part, shape)), kind)
+            if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+                return self.struct(node, kind, where)
             origin, arguments = get_origin(kind), get_args(kind)
         if origin is list:
             if not isinstance(node, yaml.SequenceNode):
@@ -332,6 +352,13 @@ class _Check:
         if float in wanted.types and isinstance(value, str) and _is_number(value):
             hint = " YAML wants a point and a sign, as in 1.0e-5 or 1.0e+5."
         return self.say(node, f"{where} is {value!r}, must be {_expected(kind)}.{hint}")
+
+
+def _is_shape(kind: Any, shape: Any) -> bool:
+    """Whether a type is read from nodes of this shape, `dict`, `list` or None for scalars."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return shape is dict
+    return shape is not None and get_origin(kind) is shape
 
 
 class _Wanted(msgspec.Struct):
@@ -421,8 +448,18 @@ class Catalogue:
     def suite(self, name: str) -> SuiteCard:
         return _look_up("suite", name, self.suites)
 
-    def recipe(self, name: str) -> RecipeCard:
-        return _look_up("recipe", name, self.recipes)
+    def recipe(self, name: str, task: TaskCard) -> Recipe:
+        """The hyper-parameters for training on `task`; raises CardError when they lack some."""
+        merged: dict[str, Any] = {}
+        chain = [_look_up("recipe", name, self.recipes)]
+        while chain[0].extends is not None:
+            chain.insert(0, self.recipes[chain[0].extends])
+        for card in chain:
+            merged.update(card.part(task))
+        try:
+            return msgspec.convert({**merged, "name": name}, Recipe)
+        except msgspec.ValidationError as error:
+            raise CardError(f"recipe {name!r} for task {task.name!r}: {error}") from error
 
     def model(self, name: str) -> ModelCard:
         """A model by name, or by the path of a card file."""
@@ -445,6 +482,11 @@ class Catalogue:
         for card in self.tasks.values():
             complaints += self._unknown(card, "task", card.train_on, self.tasks)
             complaints += self._unknown(card, "recipe", card.recipes, self.recipes)
+        for recipe in self.recipes.values():
+            if recipe.extends is not None:
+                # None that builds on this one: a circle would never end.
+                known = [n for n in self.recipes if not self._extends(n, recipe.name)]
+                complaints += self._unknown(recipe, "recipe to extend", [recipe.extends], known)
         for suite in self.suites.values():
             complaints += self._unknown(suite, "task", suite.tasks, self.tasks)
             within = [*suite.languages, *suite.unofficial, *_flat(suite.groups.values())]
@@ -456,6 +498,16 @@ class Catalogue:
             complaints += self._unknown(model, "recipe", [model.recipe], self.recipes)
         if complaints:
             raise CardError("\n".join(complaints))
+
+    def _extends(self, name: str | None, other: str) -> bool:
+        """Whether recipe `name` is `other` or builds on it."""
+        seen: set[str] = set()
+        while name in self.recipes and name not in seen:
+            if name == other:
+                return True
+            seen.add(name)
+            name = self.recipes[name].extends
+        return False
 
     def _unknown(
         self, card: Any, what: str, names: Iterable[str], known: Collection[str]

@@ -32,8 +32,8 @@ def test_a_task_has_a_reader_a_metric_an_evaluator_and_whole_recipes(task: TaskC
     for split, layouts in task.data.items():
         assert layouts, split
         assert {layout.reader for layout in layouts} <= set(READERS)
-    for recipe in CATALOGUE.recipes.values():
-        assert recipe.for_task(task).epochs > 0
+    for recipe in CATALOGUE.recipes:
+        assert CATALOGUE.recipe(recipe, task).epochs > 0
     for name in task.train_on:
         assert "train" in CATALOGUE.tasks[name].data
     if task.train_on and task.kind not in ("bitext", "ranking"):

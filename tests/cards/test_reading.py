@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from xharness.cards import Catalogue, Profile, TaskCard, digest, read_card
+from xharness.cards import Catalogue, Lora, Profile, RecipeCard, TaskCard, digest, read_card
 from xharness.errors import CardError, UnknownName
 
 GOOD = """\
@@ -132,7 +132,7 @@ def test_cards_of_all_kinds_are_told_apart_and_looked_up(tmp_path: Path) -> None
     catalogue = Catalogue.load([write_world(tmp_path)])
     assert catalogue.suite("few").tasks == ["toy"]
     assert catalogue.model("plain").recipe == "quick"
-    recipe = catalogue.recipe("quick").for_task(catalogue.tasks["toy"])
+    recipe = catalogue.recipe("quick", catalogue.tasks["toy"])
     assert (recipe.name, recipe.epochs, recipe.batch_size) == ("quick", 2, 4)  # task, then kind
     with pytest.raises(UnknownName, match=r"No model named 'plane'\. Did you mean 'plain'\?"):
         catalogue.model("plane")
@@ -205,3 +205,47 @@ def test_a_field_with_its_default_changes_no_identity() -> None:
     assert digest(Old("a", [Profile(layer=3)])) == digest(New("a", [Profile(layer=3)]))
     assert digest(New("a", later=1.0)) != digest(New("a"))
     assert digest({"profile": Profile(layer=3)}) != digest({"profile": Profile()})
+
+
+def test_a_recipe_changes_what_it_extends(tmp_path: Path) -> None:
+    write = lambda name, text: (tmp_path / f"{name}.yaml").write_text(text)  # noqa: E731
+    write(
+        "base",
+        "name: base\ndescription: d\ndefaults: {learning_rate: 0.1, epochs: 2, batch_size: 4}\n"
+        "kinds: {tagging: {epochs: 3}}\n",
+    )
+    write(
+        "small",
+        "name: small\ndescription: d\nextends: base\n"
+        "defaults: {learning_rate: 0.5, lora: {rank: 4, alpha: 8}}\n",
+    )
+    write(
+        "toy",
+        "name: toy\nkind: tagging\ndescription: d\nlanguages: [en]\nmetric: m\nofficial: [m]\n"
+        "score: [m]\nrecipes: {base: {batch_size: 8}}\n",
+    )
+    catalogue = Catalogue.load([tmp_path])
+    recipe = catalogue.recipe("small", catalogue.tasks["toy"])
+    assert (recipe.name, recipe.learning_rate, recipe.epochs, recipe.batch_size) == (
+        "small",
+        0.5,
+        3,
+        8,
+    )
+    assert recipe.lora == Lora(rank=4, alpha=8)
+    write(
+        "base",
+        "name: base\ndescription: d\nextends: small\n"
+        "defaults: {learning_rate: 0.1, epochs: 2, batch_size: 4}\n",
+    )
+    with pytest.raises(CardError, match="no recipe to extend named 'small'"):
+        Catalogue.load([tmp_path])
+
+
+def test_a_mistake_within_a_recipes_lora_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        "name: r\ndescription: d\ndefaults:\n  lora: {rank: 4, alpha: 8,\n    droput: 0.1}\n"
+    )
+    with pytest.raises(CardError, match=r"r\.yaml:5: unknown key 'droput'.*dropout"):
+        read_card(path, RecipeCard)

@@ -12,9 +12,12 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import (
     AutoModel,
     BertConfig,
+    BloomConfig,
     DebertaV2Config,
     DistilBertConfig,
     ElectraConfig,
+    LlamaConfig,
+    ModernBertConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -82,6 +85,21 @@ def xlmr_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE as most decoders have it: no template, no padding, words within a text
+    begin with a space."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {piece: i for i, piece in enumerate(["</s>", *alphabet, "Ġc", "at"])}
+    merges = [("Ġ", "c"), ("a", "t")]
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="</s>",
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
 def config(architecture: str, **changes: Any) -> PreTrainedConfig:
     shape: dict[str, Any] = {
         "vocab_size": 40,
@@ -101,6 +119,7 @@ def config(architecture: str, **changes: Any) -> PreTrainedConfig:
         "hidden_dim": 48,
     }
     distil |= {"max_position_embeddings": 80, "initializer_range": 0.3}
+    ids = {f"{name}_token_id": 0 for name in ("pad", "bos", "eos", "cls", "sep")}
     deberta = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
     made: dict[str, Callable[[], PreTrainedConfig]] = {
         "bert": lambda: BertConfig(**shape | changes),
@@ -108,6 +127,13 @@ def config(architecture: str, **changes: Any) -> PreTrainedConfig:
         "roberta": lambda: RobertaConfig(**shape | changes),
         "electra": lambda: ElectraConfig(**shape | {"embedding_size": 16} | changes),
         "distilbert": lambda: DistilBertConfig(**distil | changes),
+        "llama": lambda: LlamaConfig(
+            **shape | {"vocab_size": 260, "num_key_value_heads": 2} | changes
+        ),
+        "bloom": lambda: BloomConfig(
+            vocab_size=260, hidden_size=32, n_layer=2, n_head=4, initializer_range=0.3, **changes
+        ),
+        "modernbert": lambda: ModernBertConfig(**shape | {"local_attention": 16} | ids | changes),
         "deberta-v2": lambda: DebertaV2Config(**shape | deberta | changes),
     }
     return made[architecture]()
@@ -131,6 +157,8 @@ def make_tokenizer() -> Callable[[str], PreTrainedTokenizerFast]:
     def make(architecture: str) -> PreTrainedTokenizerFast:
         if architecture in ("xlm-roberta", "roberta"):
             return xlmr_tokenizer()
+        if architecture in ("llama", "bloom"):
+            return byte_tokenizer()
         return bert_tokenizer(types=architecture in ("bert", "electra"))
 
     return make

@@ -1,4 +1,4 @@
-"""Backbones: pretrained encoders by registered name, Hugging Face id or local folder."""
+"""Backbones: pretrained encoders and decoders by registered name, Hugging Face id or folder."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 from transformers.utils import logging as transformers_logging
 
 from xharness.cards import Profile
-from xharness.errors import XharnessError
+from xharness.errors import Refused, XharnessError
+from xharness.inference.features import end_texts
 from xharness.inference.identity import identify_backbone, local_folder
-from xharness.inference.packing import can_pack, position_offset
+from xharness.inference.packing import attend_to_all, can_pack, is_causal, position_offset
 
 # Index into the hidden states by number of layers: what XTREME's retrieval script reads for
 # mBERT and XLM-R Large (google-research/xtreme, scripts/run_tatoeba.sh); else the last layer.
@@ -26,6 +27,7 @@ class Backbone:
     """A loaded backbone in evaluation mode, fp32.
 
     profile  how sentence vectors are taken; nothing in it is None.
+    causal   tokens see only what stands before them.
     info     what records tell: id, digests, architecture, parameters, packed or padded.
     """
 
@@ -34,6 +36,7 @@ class Backbone:
     tokenizer: PreTrainedTokenizerBase
     profile: Profile
     packed: bool
+    causal: bool
     info: Mapping[str, Any]
 
     @property
@@ -43,8 +46,10 @@ class Backbone:
     @property
     def max_tokens(self) -> int:
         """The longest input, special tokens included."""
-        positions = self.module.config.max_position_embeddings - position_offset(self.module)
-        return int(min(self.tokenizer.model_max_length, positions))
+        positions = getattr(self.module.config, "max_position_embeddings", None)
+        if positions is None:  # relative positions have no end
+            return int(self.tokenizer.model_max_length)
+        return int(min(self.tokenizer.model_max_length, positions - position_offset(self.module)))
 
 
 def load_backbone(
@@ -84,22 +89,40 @@ def load_folder(
     tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
     if not tokenizer.is_fast:
         raise XharnessError(f"backbone {name!r} has no fast tokenizer; character offsets need one")
+    module.config.use_cache = False
     module.eval().to(choose_device(device))
+    causal = is_causal(module)
+    if causal:
+        end_texts(tokenizer)
     packed = can_pack(module)
     layers = module.config.num_hidden_layers
     whole = Profile(
-        layer=_first(profile.layer, own.layer, PROTOCOL_LAYERS.get(layers, -1)),
+        layer=_first(profile.layer, own.layer, -1 if causal else PROTOCOL_LAYERS.get(layers, -1)),
         pooling=_first(profile.pooling, own.pooling, "mean"),
         prefix=_first(profile.prefix, own.prefix, ""),
-        head=_first(profile.head, own.head, "cls"),
+        head=_first(profile.head, own.head, "last" if causal else "cls"),
+        attention=_first(profile.attention, own.attention, "causal" if causal else "full"),
     )
+    if causal and whole.attention == "full":
+        attend_to_all(module)
+        causal = not packed or is_causal(module, packed=True)
+    if causal == (whole.attention == "full"):
+        raise Refused(
+            f"backbone {name!r} can't have the attention {whole.attention!r} that the card's "
+            "profile asks for: its own code fixes what tokens see"
+        )
+    if causal and "cls" in (whole.pooling, whole.head):
+        raise Refused(
+            f"backbone {name!r} is a decoder, whose first token sees nothing but itself: the "
+            "card's profile can't have `cls` as pooling or head; take `last` or `mean`"
+        )
     info = {
         **identity,
         "architecture": type(module).__name__,
         "parameters": sum(p.numel() for p in module.parameters()),
         "layout": "packed" if packed else "padded",
     }
-    return Backbone(name, module, tokenizer, whole, packed, info)
+    return Backbone(name, module, tokenizer, whole, packed, causal, info)
 
 
 def choose_device(name: str) -> torch.device:

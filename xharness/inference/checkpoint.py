@@ -21,13 +21,16 @@ SCHEMA = "xharness.checkpoint/1"
 
 
 def save(folder: Path, network: Network, description: Mapping[str, Any]) -> None:
-    """Writes the trained tensors and `description` into `folder`, whole or not at all."""
+    """Writes the trained tensors and `description` into `folder`, whole or not at all. Low-rank
+    updates and their head are stored in bf16: they are made to be small."""
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     weights = partial / "model.safetensors"
+    dtype = torch.bfloat16 if network.lora else torch.float32
+    trained = {n: p for n, p in network.named_parameters() if p.requires_grad}
     save_file(
-        {n: p.detach().contiguous() for n, p in network.named_parameters() if p.requires_grad},
+        {n: p.detach().to(dtype).contiguous() for n, p in trained.items()},
         weights,
         {"format": "pt"},
     )

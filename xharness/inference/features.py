@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from tokenizers.processors import Sequence as Sequenced
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerBase
 
 from xharness.cards import Preprocessing
@@ -20,8 +22,8 @@ from xharness.inference.packing import Encoded
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Part of a sentence that fits the model: `words` counts its words, `positions` holds where
-    the first sub-word of each stands in `encoded`."""
+    """Part of a sentence that fits the model: `positions` holds where the sub-word that stands
+    for each of its words is in `encoded`."""
 
     sentence: int
     encoded: Encoded
@@ -66,22 +68,30 @@ def encode_pairs(
 
 
 def encode_sentences(
-    tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]], max_length: int
+    tokenizer: PreTrainedTokenizerBase,
+    sentences: Sequence[Sequence[str]],
+    max_length: int,
+    last_subword: bool = False,
 ) -> list[Piece]:
     """Sentences cut between words where they are too long for the model.
 
     Words are tokenised one by one; a word without a sub-word, or longer alone than a whole
     piece, becomes the unknown token. (scripts/preprocess of UD-POS and PAN-X cut the same way.)
+    The first sub-word stands for its word; where tokens see only what is before them, the last.
     """
     vocabulary = sorted({word for sentence in sentences for word in sentence})
-    unknown = [tokenizer.unk_token_id]
+    unknown = [_first_known(tokenizer.unk_token_id, tokenizer.eos_token_id)]
     room = max_length - tokenizer.num_special_tokens_to_add(pair=False)
     if tokenizer.convert_tokens_to_ids("▁") != tokenizer.unk_token_id:
         # XLM-R's script reserves three places: two of them for its doubled separator.
         room = max_length - 3
     known: dict[str, list[int]] = {}
     if vocabulary:
-        ids = tokenizer(vocabulary, add_special_tokens=False, return_attention_mask=False)
+        ids = tokenizer(
+            [_space_before(tokenizer) + word for word in vocabulary],
+            add_special_tokens=False,
+            return_attention_mask=False,
+        )
         for word, subwords in zip(vocabulary, ids["input_ids"], strict=True):
             known[word] = subwords if 0 < len(subwords) <= room else unknown
     frame = _frame(tokenizer, pair=False)
@@ -93,7 +103,7 @@ def encode_sentences(
             if tokens and len(tokens) + len(known[word]) > room:
                 pieces.append(_piece(frame, number, tokens, positions))
                 tokens, positions = [], []
-            positions.append(len(tokens))
+            positions.append(len(tokens) + (len(known[word]) - 1 if last_subword else 0))
             tokens = tokens + known[word]
         if positions:
             pieces.append(_piece(frame, number, tokens, positions))
@@ -187,6 +197,40 @@ def _widest(stretches: Sequence[tuple[int, int]], position: int) -> int:
 def _piece(frame: _Frame, sentence: int, tokens: list[int], positions: list[int]) -> Piece:
     encoded, first = _with_specials(frame, tokens)
     return Piece(sentence, encoded, tuple(first + p for p in positions))
+
+
+def _space_before(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A space where words inside a text are other tokens than words at its beginning."""
+    within = tokenizer(" a", add_special_tokens=False)["input_ids"]
+    return "" if within == tokenizer("a", add_special_tokens=False)["input_ids"] else " "
+
+
+def _first_known(*ids: int | None) -> int:
+    return next(number for number in ids if number is not None)
+
+
+def end_texts(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Makes a tokenizer put its end-of-sequence token after each text, if it puts nothing there:
+    most decoders' don't, and then neither the end of a text nor the border of a pair is marked.
+
+    Raises Refused when there is no such token.
+    """
+    frame = _frame(tokenizer, pair=False)
+    if frame.after:
+        return
+    if tokenizer.eos_token is None:
+        raise Refused("the backbone's tokenizer has no end-of-sequence token to end texts with")
+    backend = tokenizer.backend_tokenizer
+    before = tokenizer.convert_ids_to_tokens(frame.before)
+    end = tokenizer.eos_token
+    numbers = zip((*before, end), (*frame.before, tokenizer.eos_token_id), strict=True)
+    template = TemplateProcessing(
+        single=[*before, "$A", end],
+        pair=[*before, "$A", end, "$B", end],
+        special_tokens=list(dict(numbers).items()),
+    )
+    kept = [] if backend.post_processor is None or frame.before else [backend.post_processor]
+    backend.post_processor = Sequenced([*kept, template])
 
 
 class _Frame(NamedTuple):

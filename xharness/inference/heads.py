@@ -9,7 +9,7 @@ from xharness.inference.packing import Hidden
 
 
 class PooledHead(nn.Module):
-    """Sequence vector -> K logits. `mean` pooling goes straight to the linear layer; `cls` takes
+    """Sequence vector -> K logits. `mean` and `last` go straight to the linear layer; `cls` takes
     the first token through a dense layer and tanh, as RoBERTa's classification head does."""
 
     def __init__(self, width: int, outputs: int, pooling: str, dropout: float) -> None:
@@ -22,8 +22,9 @@ class PooledHead(nn.Module):
 
     def forward(self, hidden: Hidden) -> Tensor:
         """(N, K)"""
-        if self.pooling == "mean":
-            return self.out(self.dropout(hidden.mean()))  # type: ignore[no-any-return]
+        if self.pooling != "cls":
+            pooled = hidden.mean() if self.pooling == "mean" else hidden.last().float()
+            return self.out(self.dropout(pooled))  # type: ignore[no-any-return]
         first = self.dropout(hidden.first().float())
         return self.out(self.dropout(torch.tanh(self.dense(first))))  # type: ignore[no-any-return]
 

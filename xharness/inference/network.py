@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from xharness.cards import Recipe, TaskCard
+from xharness.cards import Lora, Recipe, TaskCard
 from xharness.data.items import Choice, Item, Match, Pair, Question, Sentence
 from xharness.errors import DataError
 from xharness.inference.backbone import Backbone
@@ -24,6 +24,7 @@ from xharness.inference.features import (
     keep_windows,
 )
 from xharness.inference.heads import PooledHead, ScaleHead, TokenHead, initialise
+from xharness.inference.lora import add_updates
 from xharness.inference.packing import Encoded, Hidden, encode
 
 IGNORED = -100
@@ -50,10 +51,17 @@ class Example:
 
 class Network(nn.Module):
     """The head is new, from `seed`; `freeze_embeddings` keeps the word, position and type
-    embeddings as they are."""
+    embeddings as they are. With `lora` all of the backbone stays as it is, and low-rank updates,
+    new from `seed` too, are trained beside its linear layers."""
 
     def __init__(
-        self, backbone: Backbone, task: TaskCard, *, seed: int, freeze_embeddings: bool = False
+        self,
+        backbone: Backbone,
+        task: TaskCard,
+        *,
+        seed: int,
+        freeze_embeddings: bool = False,
+        lora: Lora | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -76,8 +84,13 @@ class Network(nn.Module):
             self.head = ScaleHead()
         initialise(self.head, seed)
         self.head.to(self.module.device)
-        if freeze_embeddings:
-            for parameter in self.module.embeddings.parameters():
+        self.lora = lora
+        if lora:
+            add_updates(self.module, lora, seed)
+        elif freeze_embeddings:
+            # Decoders have no module of all embeddings, only that of the words.
+            words = self.module.get_input_embeddings()
+            for parameter in getattr(self.module, "embeddings", words).parameters():
                 parameter.requires_grad_(False)
 
     def hidden(self, sequences: Sequence[Encoded], layer: int = -1) -> Hidden:
@@ -88,7 +101,9 @@ class Network(nn.Module):
         """(N, D) float32 sentence vectors as the backbone's profile takes them."""
         profile = self.backbone.profile
         hidden = self.hidden(sequences, layer=profile.layer if profile.layer is not None else -1)
-        return hidden.mean() if profile.pooling == "mean" else hidden.first().float()
+        if profile.pooling == "mean":
+            return hidden.mean()
+        return (hidden.first() if profile.pooling == "cls" else hidden.last()).float()
 
     def parameter_groups(self, recipe: Recipe) -> list[dict[str, Any]]:
         """AdamW's groups: no weight decay on biases and layer norms, the head's own rate."""
@@ -185,7 +200,8 @@ class Network(nn.Module):
         self, items: Sequence[Sentence], recipe: Recipe, _: random.Random
     ) -> list[Example]:
         length = recipe.max_length or self.task.preprocessing.max_length
-        pieces = encode_sentences(self.backbone.tokenizer, [i.words for i in items], length)
+        words = [item.words for item in items]
+        pieces = encode_sentences(self.backbone.tokenizer, words, length, self.backbone.causal)
         examples = []
         done = [0] * len(items)
         for piece in pieces:

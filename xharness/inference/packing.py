@@ -18,6 +18,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
 
 ATTENTION = "xharness_packed"
+PROBE_TOKENS = 512
 PACK_TOKENS = {"cpu": 2048, "cuda": 32768}
 
 
@@ -42,6 +43,11 @@ class Hidden(NamedTuple):
     def first(self) -> Tensor:
         """(N, H): the first token of each sequence."""
         return self.states[torch.tensor(self.starts, device=self.states.device)]
+
+    def last(self) -> Tensor:
+        """(N, H): the last token of each sequence."""
+        ends = [start + length - 1 for start, length in zip(self.starts, self.lengths, strict=True)]
+        return self.states[torch.tensor(ends, device=self.states.device)]
 
     def mean(self) -> Tensor:
         """(N, H) float32: the mean over all tokens of each sequence, special ones included."""
@@ -78,26 +84,41 @@ def packed_attention(
     runs: Sequence[Run] | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Attention inside each sequence of a packed row; query, key, value are (1, heads, T, D).
+    """Attention inside each sequence of a packed row; query, key, value are (1, heads, T, D),
+    where several query heads may share one of key and value. A module whose `is_causal` is set
+    lets each token see only those before it.
 
     Without `runs` (a padded batch, or somebody else's call) it is plain attention with the mask.
     Returns (B, T, heads, D) and no weights.
     """
+    causal = bool(getattr(module, "is_causal", False))
+    shared = key.shape[1] != query.shape[1]
     if runs is None:
+        if causal:
+            size = query.shape[2]
+            past = torch.ones(size, size, dtype=torch.bool, device=query.device).tril()
+            attention_mask = past if attention_mask is None else past & attention_mask
         attended = scaled_dot_product_attention(
-            query, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling
+            query,
+            key,
+            value,
+            attn_mask=attention_mask,
+            dropout_p=dropout,
+            scale=scaling,
+            enable_gqa=shared,
         )
         return attended.transpose(1, 2), None
-    heads, width = query.shape[1], query.shape[3]
     sizes = [run.number * run.length for run in runs]
     pieces = []
     # split, not slices: the gradient of a slice is as long as the row, for each of the runs.
     rows = zip(runs, *(x[0].split(sizes, dim=1) for x in (query, key, value)), strict=True)
     for (_start, count, length), *parts in rows:
-        q, k, v = (x.view(heads, count, length, width).transpose(0, 1) for x in parts)
+        q, k, v = (x.unflatten(1, (count, length)).transpose(0, 1) for x in parts)
         # each (count, heads, length, D)
-        attended = scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
-        pieces.append(attended.transpose(1, 2).reshape(count * length, heads, width))
+        attended = scaled_dot_product_attention(
+            q, k, v, dropout_p=dropout, scale=scaling, is_causal=causal, enable_gqa=shared
+        )
+        pieces.append(attended.transpose(1, 2).flatten(0, 1))
     # cat, not writes into an empty buffer: gradients must flow.
     return torch.cat(pieces)[None], None
 
@@ -159,11 +180,10 @@ def can_pack(module: PreTrainedModel) -> bool:
     """Whether packed rows give this model's hidden states, found out by trying; switches the
     model to packed attention if so."""
     before = module.config._attn_implementation
-    vocabulary = module.config.vocab_size
-    probe = [
-        Encoded([5 % vocabulary, 7 % vocabulary, 9 % vocabulary]),
-        Encoded([9 % vocabulary] * 5),
-    ]
+    # One so long that attention to a window of neighbours only would show.
+    positions = getattr(module.config, "max_position_embeddings", PROBE_TOKENS)
+    longest = min(PROBE_TOKENS, positions - position_offset(module))
+    probe = [_probe(module, 3), _probe(module, longest)]
     alone = [_try(lambda s=s: encode(module, [s], packed=False).states) for s in probe]  # type: ignore[misc]
     try:
         module.set_attn_implementation(ATTENTION)
@@ -177,6 +197,29 @@ def can_pack(module: PreTrainedModel) -> bool:
         return True
     module.set_attn_implementation(before)
     return False
+
+
+def is_causal(module: PreTrainedModel, *, packed: bool = False) -> bool:
+    """Whether tokens see only what stands before them, found out by trying."""
+    one, other = _probe(module, 3), _probe(module, 3)
+    other.ids[-1] = other.ids[0]
+    with torch.no_grad():
+        first = encode(module, [one], packed=packed).states[0]
+        changed = encode(module, [other], packed=packed).states[0]
+    return torch.allclose(first, changed, atol=1e-6)
+
+
+def attend_to_all(module: PreTrainedModel) -> None:
+    """Lets every token of a packed decoder see the whole sequence."""
+    for part in module.modules():
+        if hasattr(part, "is_causal"):
+            part.is_causal = False
+
+
+def _probe(module: PreTrainedModel, length: int) -> Encoded:
+    """Tokens that differ from their neighbours, none of them a special one of low id."""
+    ordinary = max(1, module.config.vocab_size - 5)
+    return Encoded([5 + 7 * i % ordinary for i in range(length)])
 
 
 def _try(call: Callable[[], Any]) -> Any:

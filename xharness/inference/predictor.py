@@ -111,12 +111,13 @@ class ChoicePredictor(PairPredictor):
 
 class TagPredictor(_Predictor):
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[Floats]:
-        """Logits (W, T) for each sentence, from the first sub-word of each word."""
+        """Logits (W, T) for each sentence, from the sub-word that stands for each word."""
         return self.remember([tuple(sentence) for sentence in sentences], self._logits)
 
     def _logits(self, sentences: Sequence[tuple[str, ...]]) -> list[Floats]:
+        backbone = self.network.backbone
         pieces = encode_sentences(
-            self.network.backbone.tokenizer, sentences, self.task.preprocessing.max_length
+            backbone.tokenizer, sentences, self.task.preprocessing.max_length, backbone.causal
         )
         parts: list[Floats] = [np.empty((0, len(self.task.labels)), np.float32)] * len(pieces)
 

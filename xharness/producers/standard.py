@@ -55,6 +55,7 @@ class Standard:
                 phase.task,
                 seed=stream(phase.seed, "head"),
                 freeze_embeddings=phase.recipe.freeze_embeddings,
+                lora=phase.recipe.lora,
             )
             if before:
                 previous = before[-1]
@@ -101,6 +102,7 @@ class Standard:
         import torch
 
         from xharness.inference import checkpoint
+        from xharness.inference.lora import merge_updates
         from xharness.inference.network import Network
         from xharness.inference.predictor import predictor
 
@@ -111,9 +113,12 @@ class Standard:
             last.task if last else task,
             seed=0,
             freeze_embeddings=last.recipe.freeze_embeddings if last else True,
+            lora=last.recipe.lora if last else None,
         )
         if last:
             checkpoint.load(checkpoint_folder(context.checkpoints, last.address), network)
+        if network.lora:
+            merge_updates(network.module)
         if context.dtype == "bf16":
             network.module.to(torch.bfloat16)
         model = predictor(network, task, context.batch_tokens)

@@ -77,7 +77,7 @@ def _context(
         return identify_backbone(name, registry.all("backbone"))
 
     def recipe(card: ModelCard, task: TaskCard) -> Recipe:
-        return catalogue.recipe(card.recipe).for_task(task)
+        return catalogue.recipe(card.recipe, task)
 
     def on_step(phase: Phase, step: int, steps: int, loss: float) -> None:
         registry.hook.xharness_training_step(phase=phase, step=step, steps=steps, loss=loss)
