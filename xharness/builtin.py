@@ -37,9 +37,10 @@ def xharness_cards() -> Sequence[Path]:
 
 @hookimpl
 def xharness_producers() -> Sequence[type]:
+    from xharness.producers.pretrained import Pretrained
     from xharness.producers.standard import Standard
 
-    return [Standard]
+    return [Pretrained, Standard]
 
 
 @hookimpl

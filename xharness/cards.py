@@ -187,7 +187,7 @@ class Profile(Strict, frozen=True):
 
 
 class ModelCard(Strict, frozen=True):
-    """A way to make models: a producer, a backbone and a recipe.
+    """A way to make models: a producer and, where it asks for them, a backbone and a recipe.
 
     train_on  replaces the tasks that are trained on, by evaluated task.
     profile   how sentence vectors are taken.
@@ -197,8 +197,8 @@ class ModelCard(Strict, frozen=True):
     name: str
     producer: str
     description: str
-    backbone: str
-    recipe: str
+    backbone: str | None = None
+    recipe: str | None = None
     train_on: dict[str, list[str]] = {}
     profile: Profile = Profile()
     options: dict[str, Any] = {}
@@ -495,7 +495,8 @@ class Catalogue:
         for model in self.models.values():
             named = [*model.train_on, *_flat(model.train_on.values())]
             complaints += self._unknown(model, "task", named, self.tasks)
-            complaints += self._unknown(model, "recipe", [model.recipe], self.recipes)
+            recipes = [model.recipe] if model.recipe else []
+            complaints += self._unknown(model, "recipe", recipes, self.recipes)
         if complaints:
             raise CardError("\n".join(complaints))
 

@@ -172,3 +172,78 @@ def test_lists(run: Run) -> None:
 def test_long_options_take_underscores(run: Run, world: World) -> None:
     code, _, err = evaluate(run, world, "--dry_run", "--batch_size", "64")
     assert code == 0, err
+
+
+@pytest.fixture(scope="module")
+def theirs(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Somebody's fine-tuned model for toy-pairs, with its labels in another order and case."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    folder = tmp_path_factory.mktemp("theirs")
+    torch.manual_seed(1)
+    labels = {0: "Other", 1: "Same"}
+    config = BertConfig.from_pretrained(world.backbone, id2label=labels)
+    BertForSequenceClassification(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(world.backbone).save_pretrained(folder)
+    return folder
+
+
+def card_of(folder: Path, **checkpoints: object) -> Path:
+    path = folder / "theirs.yaml"
+    text = "name: theirs\nproducer: pretrained\ndescription: Somebody's.\noptions:\n"
+    path.write_text(
+        text + "  checkpoints: " + json.dumps({k: str(v) for k, v in checkpoints.items()})
+    )
+    return path
+
+
+def test_anybodys_checkpoint_is_scored_by_a_card_of_a_few_lines(
+    run: Run, world: World, theirs: Path, tmp_path: Path
+) -> None:
+    card = card_of(tmp_path, **{"toy-pairs": theirs, "toy-bitext": world.backbone})
+    common = ["-m", card, "-s", "toy", "--data", world.release, "--include", world.cards]
+    code, _, _ = run("eval", *common, "-o", "run", "--allow-missing")
+    assert code == 0
+    record = json.loads(Path("run/cells/theirs/toy-pairs/de.json").read_text())
+    assert record["model"]["backbone"]["labels"] == "by name"
+    assert record["result"]["n_items"] == 20
+    # The same vectors as the standard producer's, which trains nothing for this task.
+    evaluate(run, world, "-t", "toy-bitext", "-o", "ours")
+    name = "toy-bitext/de.json"
+    mine, other = (
+        json.loads(Path(f"{folder}/{name}").read_text())["result"]["score"]
+        for folder in ("run/cells/theirs", "ours/cells/toy")
+    )
+    assert mine == other
+    skipped = json.loads(Path("run/cells/theirs/toy-tags/de.json").read_text())
+    assert skipped["reason"] == "model 'theirs' names no checkpoint for toy-tags"
+    # Other weights in the same folder are other inputs: nothing old is taken for theirs.
+    weights = theirs / "model.safetensors"
+    changed = bytearray(weights.read_bytes())
+    changed[-1] ^= 1
+    weights.write_bytes(changed)
+    _, _, err = run("eval", *common, "-t", "toy-pairs", "-o", "run")
+    assert "3 to run, 0 done" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("{checkpoint: {}}", "takes the one option `checkpoints`"),
+        ("{checkpoints: {toy-pair: x}}", "no task 'toy-pair'. Did you mean 'toy-pairs'?"),
+        ("{checkpoints: {toy-pairs: nowhere}}", "No backbone 'nowhere'"),
+    ],
+)
+def test_a_mistake_in_such_a_card_is_one_sentence(
+    options: str, said: str, run: Run, world: World, tmp_path: Path
+) -> None:
+    card = tmp_path / "theirs.yaml"
+    card.write_text(
+        f"name: theirs\nproducer: pretrained\ndescription: Somebody's.\noptions: {options}\n"
+    )
+    common = ["-m", card, "-s", "toy", "--data", world.release, "--include", world.cards]
+    code, _, err = run("eval", *common, "-t", "toy-pairs", "-o", "run")
+    assert code == 2
+    assert said in err
+    assert not Path("run").exists()

@@ -36,8 +36,8 @@ def _models(catalogue: Catalogue) -> Rows:
         {
             "name": model.name,
             "producer": model.producer,
-            "backbone": model.backbone,
-            "recipe": model.recipe,
+            "backbone": model.backbone or "",
+            "recipe": model.recipe or "",
             "description": model.description,
         }
         for model in catalogue.models.values()

@@ -243,14 +243,17 @@ class _Frame(NamedTuple):
     second_type: int | None
 
 
-def _with_specials(frame: _Frame, one: list[int], two: Sequence[int] = ()) -> tuple[Encoded, int]:
+def _with_specials(
+    frame: _Frame, one: list[int], two: Sequence[int] | None = None
+) -> tuple[Encoded, int]:
     """The sequence with special tokens, and where the last given text begins in it."""
     ids = [*frame.before, *one, *frame.between]
-    first = len(ids) if frame.between else len(frame.before)
+    first = len(frame.before) if two is None else len(ids)
+    rest = [*(two or ()), *frame.after]
     types = None
     if frame.second_type is not None:
-        types = [0] * len(ids) + [frame.second_type] * (len(two) + len(frame.after))
-    return Encoded([*ids, *two, *frame.after], types), first
+        types = [0] * len(ids) + [frame.second_type] * len(rest)
+    return Encoded([*ids, *rest], types), first
 
 
 def _frame(tokenizer: PreTrainedTokenizerBase, pair: bool) -> _Frame:

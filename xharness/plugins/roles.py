@@ -150,6 +150,7 @@ class Context:
 
     source: Source
     checkpoints: Path
+    device: str
     dtype: str
     batch_tokens: int | None
     seed: int
@@ -175,21 +176,28 @@ class Produced:
 
 
 class Producer(Protocol):
-    """Turns a model card and a task into a model: fine-tunes, loads, or both."""
+    """Turns a model card and a task into a model: fine-tunes, loads, or both.
+
+    One that trains nothing inherits from this class and defines `name` and `produce` only.
+    """
 
     name: str
+
+    def identify(self, card: ModelCard, task: TaskCard, context: Context) -> Mapping[str, Any]:
+        """What identifies the weights that are trained on or evaluated, without loading them."""
+        return context.identify(card)
 
     def lineage(self, card: ModelCard, task: TaskCard, context: Context) -> list[Phase]:
         """The trainings behind the model for `task`, in order. Trains nothing, loads no weights.
         Raises MissingData when the source lacks training data that is not trained on yet."""
-        ...
+        return []
 
     def train(self, card: ModelCard, lineage: Sequence[Phase], context: Context) -> None:
         """Trains the last phase of `lineage`; the ones before it are trained already."""
-        ...
+        raise NotImplementedError(f"producer {self.name!r} names phases and can't train them")
 
     def produce(
         self, card: ModelCard, task: TaskCard, lineage: Sequence[Phase], context: Context
     ) -> Produced:
         """A model that is ready to be evaluated on `task`; the whole lineage is trained."""
-        ...
+        raise NotImplementedError

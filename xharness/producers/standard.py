@@ -11,14 +11,14 @@ from filelock import FileLock
 
 from xharness.cards import ModelCard, Recipe, TaskCard, digest
 from xharness.errors import CardError, MissingData
-from xharness.plugins.roles import Context, Phase, Produced
+from xharness.plugins.roles import Context, Phase, Produced, Producer
 
 # Part of every address: raise it when training changes what comes out of the same inputs.
 TRAINING_VERSION = 1
 SOURCE_LANGUAGE = "en"
 
 
-class Standard:
+class Standard(Producer):
     """Trains on the tasks that a task card (or the model card, for that task) names in
     `train_on`, one phase each, and evaluates the last one's model.
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from xharness.cards import Catalogue, ModelCard, Recipe, TaskCard
-from xharness.errors import XharnessError
+from xharness.errors import CardError, XharnessError
 from xharness.plugins.registry import Registry
 from xharness.plugins.roles import Context, Phase, Source
 from xharness.runner.plan import Plan, Request, evaluated, make_plan
@@ -63,7 +63,7 @@ def _context(
         from xharness.inference.backbone import load_backbone
 
         return load_backbone(
-            card.backbone,
+            _required(card, "backbone"),
             device=request.device,
             profile=card.profile,
             cache=cache_folder(),
@@ -77,7 +77,7 @@ def _context(
         return identify_backbone(name, registry.all("backbone"))
 
     def recipe(card: ModelCard, task: TaskCard) -> Recipe:
-        return catalogue.recipe(card.recipe, task)
+        return catalogue.recipe(_required(card, "recipe"), task)
 
     def on_step(phase: Phase, step: int, steps: int, loss: float) -> None:
         registry.hook.xharness_training_step(phase=phase, step=step, steps=steps, loss=loss)
@@ -85,6 +85,7 @@ def _context(
     return Context(
         source=source,
         checkpoints=cache_folder() / "checkpoints",
+        device=request.device,
         dtype=request.dtype,
         batch_tokens=request.batch_tokens,
         seed=seed,
@@ -92,11 +93,21 @@ def _context(
         tasks=catalogue.tasks,
         recipe=recipe,
         backbone=backbone,
-        identify=lambda card: identify(card.backbone),
+        identify=lambda card: identify(_required(card, "backbone")),
         evaluator=lru_cache(lambda kind: registry.get("evaluator", kind)()),
         metric=lambda name: registry.get("metric", name),
         on_step=on_step,
     )
+
+
+def _required(card: ModelCard, field: str) -> str:
+    value = getattr(card, field)
+    if value is None:
+        raise CardError(
+            f"model {card.name!r} names no {field}, which producer {card.producer!r} asks for; "
+            f"add it to the card, or --{field}"
+        )
+    return str(value)
 
 
 def _model_cards(request: Request, catalogue: Catalogue) -> list[ModelCard]:

@@ -7,7 +7,7 @@ there, and which split stands in, decides what can be run.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -267,7 +267,7 @@ def _job(
     try:
         lineage = producer.lineage(card, task, context)
     except MissingData as missing:
-        reason = f"no training data: {missing}"
+        reason = str(missing)
     cells = []
     for language, found in data.items():
         identity = cell_id(card.name, task.name, language, context.seed)
@@ -275,7 +275,8 @@ def _job(
             why = found if isinstance(found, str) else reason
             cells.append(Cell(identity, language, None, "", reason=why))
             continue
-        inputs = digest(_inputs(request, card, task, lineage, context, found))
+        identified = producer.identify(card, task, context)
+        inputs = digest(_inputs(request, card, task, identified, lineage, context.seed, found))
         record = folder.read_cell(identity) if folder else None
         done = record if record and _still_valid(record, inputs, task, folder) else None
         cells.append(Cell(identity, language, found, inputs, done))
@@ -286,19 +287,20 @@ def _inputs(
     request: Request,
     card: ModelCard,
     task: TaskCard,
+    backbone: Mapping[str, Any],
     lineage: Sequence[Phase],
-    context: Context,
+    seed: int,
     data: Dataset,
 ) -> dict[str, Any]:
     return {
         "version": EVALUATION_VERSION,
         "producer": card.producer,
         "options": card.options,
-        "backbone": context.identify(card),
+        "backbone": dict(backbone),
         "profile": card.profile,
         "checkpoint": lineage[-1].address if lineage else None,
         "dtype": request.dtype,
-        "seed": context.seed,
+        "seed": seed,
         "limit": request.limit,
         "data": measured(task, data),
         "files": [file.sha256 for file in data.files],

@@ -10,7 +10,7 @@ import os
 import platform
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -175,12 +175,17 @@ def _record(
 
 
 def _model(job: Job, produced: Produced | None) -> ModelRecord:
+    identity: Mapping[str, Any] = {}
+    if produced:
+        identity = produced.backbone
+    elif job.pending:  # one that can't be made may have nothing to be identified by
+        identity = job.producer.identify(job.card, job.task, job.context)
     takes_vectors = job.task.kind in ("bitext", "ranking")
     return ModelRecord(
         name=job.card.name,
         producer=job.card.producer,
         card_sha256=digest(job.card),
-        backbone=dict(produced.backbone if produced else job.context.identify(job.card)),
+        backbone=dict(identity),
         lineage=[
             PhaseRecord(p.task.name, p.recipe, p.seed, p.address, _files(p.files), list(p.notes))
             for p in job.lineage
