@@ -37,7 +37,7 @@ from xharness.inference.network import Network
 from xharness.inference.onednn import _onednn, gemm
 from xharness.inference.packing import batches, encode
 from xharness.inference.predictor import predictor
-from xharness.runner.context import cache_folder, prepare
+from xharness.runner.context import prepare
 from xharness.runner.plan import Request
 
 MODEL = "multilingual-e5-small-q4"

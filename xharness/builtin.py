@@ -75,8 +75,9 @@ def xharness_metrics() -> Sequence[Any]:
 @hookimpl
 def xharness_sources() -> Sequence[type]:
     from xharness.data.sources.release import ReleaseFolder
+    from xharness.data.sources.sample import Sample
 
-    return [ReleaseFolder]
+    return [ReleaseFolder, Sample]
 
 
 @hookimpl

@@ -26,7 +26,9 @@ include_option = click.option(
     help="Folder with more cards; repeatable.",
 )
 
-data_option = click.option("--data", "-d", help="Release folder.  [default: $XHARNESS_DATA]")
+data_option = click.option(
+    "--data", "-d", help="Release folder, or 'sample'.  [default: $XHARNESS_DATA, else sample]"
+)
 
 
 def request_options(command: F) -> F:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from xharness.cache import cache_folder
 from xharness.cards import Catalogue, ModelCard, Recipe, TaskCard
 from xharness.errors import CardError, XharnessError
 from xharness.plugins.registry import Registry
@@ -20,12 +20,6 @@ from xharness.runs.folder import RunFolder
 DATA_VARIABLE = "XHARNESS_DATA"
 
 
-def cache_folder() -> Path:
-    """`$XHARNESS_CACHE`, or the user's cache: converted backbones and checkpoints."""
-    value = os.environ.get("XHARNESS_CACHE")
-    return Path(value) if value else Path.home() / ".cache" / "xharness"
-
-
 def open_source(name: str, registry: Registry) -> Source:
     """The source that `--data` names: a registered one, else a release folder."""
     if name in registry.names("source"):
@@ -33,7 +27,8 @@ def open_source(name: str, registry: Registry) -> Source:
         return part()  # type: ignore[no-any-return]
     if not Path(name).is_dir():
         raise XharnessError(
-            f"--data {name!r} is no folder. Name a release folder, or set {DATA_VARIABLE} to one."
+            f"--data {name!r} is no folder. Name a release folder, set {DATA_VARIABLE} to one, or "
+            "take the bundled sample: --data sample"
         )
     part = registry.get("source", "release")
     return part(Path(name))  # type: ignore[no-any-return]

@@ -68,13 +68,13 @@ class ReleaseFolder:
     def find(self, task: TaskCard, split: str, language: str) -> Found:
         """Where the items of a split and language are. Raises MissingData when nowhere, DataError
         when in more than one place."""
-        chosen = _filled(self._choices.get(task.name, {}).get(split, ""), language)
+        chosen = fill_in(self._choices.get(task.name, {}).get(split, ""), language)
         found: list[Found] = []
         wanted = []
         for layout in task.data.get(split, []):
             if layout.languages and language not in layout.languages:
                 continue
-            pattern = _filled(layout.path, language)
+            pattern = fill_in(layout.path, language)
             wanted.append(pattern)
             own = self._matching(pattern, "")
             stand_ins = self._matching(pattern, STAND_IN) if split == "train" else []
@@ -122,7 +122,7 @@ class ReleaseFolder:
         if not items:
             problem = f"{where}: no item for {language!r} in {_listed(found.paths)}"
             # A file of several languages may lack this one; one of its own without items is broken.
-            several = found.layout.path == _filled(found.layout.path, language)
+            several = found.layout.path == fill_in(found.layout.path, language)
             raise MissingData(problem) if several and files[0].bytes else DataError(problem)
         _check_labels(f"{where} in {_listed((*found.paths, *found.stand_ins))}", items)
         if split == "train":
@@ -149,7 +149,7 @@ class ReleaseFolder:
             raise UnknownName("reader", found.layout.reader, READERS, f"Task {task.name!r} asks.")
         read = _Read([], [], [], [])
         options = {
-            key: _filled(value, language) if isinstance(value, str) else value
+            key: fill_in(value, language) if isinstance(value, str) else value
             for key, value in found.layout.options.items()
         }
         try:
@@ -263,7 +263,8 @@ def _read_choices(root: Path) -> dict[str, dict[str, str]]:
         raise DataError(f"{path}: expected task: {{split: pattern}}; {error}") from error
 
 
-def _filled(pattern: str, language: str) -> str:
+def fill_in(pattern: str, language: str) -> str:
+    """A layout's pattern for one language."""
     if "{iso3}" in pattern:
         pattern = pattern.replace("{iso3}", iso3(language))
     if "{english}" in pattern:
