@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 from collections import defaultdict
 from dataclasses import replace
@@ -52,16 +51,17 @@ class Sample:
 def release_folder(parent: Path) -> Path:
     """The sample's official files in a folder below `parent`, which appears whole or not at all."""
     made = parent / _digest()
-    if not made.is_dir():
-        parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
+    if made.is_dir():
+        return made
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=parent) as temporary:
+        new = Path(temporary) / made.name
+        for path, content in _contents().items():
+            (new / path).parent.mkdir(parents=True, exist_ok=True)
+            (new / path).write_bytes(content.encode("utf-8"))
         try:
-            for path, content in _contents().items():
-                (new / path).parent.mkdir(parents=True, exist_ok=True)
-                (new / path).write_bytes(content.encode("utf-8"))
             new.rename(made)
         except OSError:
-            shutil.rmtree(new)
             if not made.is_dir():  # else another process was faster, with the same files
                 raise
     return made
