@@ -30,6 +30,7 @@ import torch
 from torch.nn.functional import linear
 
 from xharness.builtin import open_registry
+from xharness.cache import cache_folder
 from xharness.cards import Catalogue, Preprocessing, Profile, TaskCard
 from xharness.inference.backbone import Backbone, load_backbone
 from xharness.inference.features import encode_pairs, encode_texts

@@ -227,11 +227,20 @@ class RecipeCard(Strict, frozen=True):
 
 
 Card = TypeVar("Card", TaskCard, SuiteCard, ModelCard, RecipeCard)
+Shape = TypeVar("Shape", bound=msgspec.Struct)
 Part = TypeVar("Part")
 
 
 def read_card(path: Path, kind: type[Card]) -> Card:
     """The card in a file. Raises CardError with all complaints, each with file and line."""
+    card = read_strict(path, kind)
+    if card.name != path.stem:
+        raise CardError(f"{path}: the card is named {card.name!r}, so the file must be too")
+    return card
+
+
+def read_strict(path: Path, kind: type[Shape]) -> Shape:
+    """A YAML file as a struct. Raises CardError with all complaints, each with file and line."""
     try:
         text = path.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -248,10 +257,7 @@ def read_card(path: Path, kind: type[Card]) -> Card:
     value = check.value(node, kind, "")
     if check.complaints:
         raise CardError("\n".join(check.complaints))
-    card = msgspec.convert(value, kind)
-    if card.name != path.stem:
-        raise CardError(f"{path}: the card is named {card.name!r}, so the file must be too")
-    return card
+    return msgspec.convert(value, kind)
 
 
 class _Check:

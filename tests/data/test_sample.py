@@ -17,7 +17,7 @@ from xharness.data.sample import texts
 from xharness.data.sample.official_files import FORMATS, Part, choices, entity_tags, parts_of_speech
 from xharness.data.sample.texts import ENGLISH, FOLDER, Texts, read_texts, running_text, words
 from xharness.data.sources.sample import NOTE, Sample, release_folder
-from xharness.errors import DataError, MissingData
+from xharness.errors import CardError, DataError, MissingData
 from xharness.runner.context import open_source
 
 CATALOGUE = Catalogue.load(open_registry().card_folders())
@@ -147,7 +147,7 @@ def test_a_broken_text_leaves_nothing_half_made(
     shutil.copytree(FOLDER, copied)
     (copied / "de.yaml").write_text("situations:\n  bread: {premiss: x}\n", "utf-8")
     monkeypatch.setattr(texts, "FOLDER", copied)
-    with pytest.raises(DataError, match=r"de\.yaml: .*premiss"):
+    with pytest.raises(CardError, match=r"de\.yaml:2: .*premiss.*Did you mean 'premise'"):
         release_folder(tmp_path / "cache")
     assert list(tmp_path.joinpath("cache").iterdir()) == []
 

@@ -8,11 +8,17 @@ from functools import lru_cache
 import pytest
 
 from xharness.data.sample.texts import ENGLISH, FOLDER, Texts, read_texts
+from xharness.errors import CardError
 
 
 @lru_cache
 def _read(name: str) -> Texts:
-    return read_texts(FOLDER / f"{name}.yaml")
+    problem = ""
+    try:
+        return read_texts(FOLDER / f"{name}.yaml")
+    except CardError as error:
+        problem = str(error)
+    pytest.fail(problem, pytrace=False)
 
 
 @pytest.fixture(scope="session")

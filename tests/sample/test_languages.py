@@ -39,7 +39,7 @@ STATEMENT_ENDS = dict.fromkeys(["bn", "hi", "pa"], "।") | dict.fromkeys(["ja",
 STATEMENT_ENDS |= {"my": "။", "th": "", "ur": "۔"}
 QUESTION_ENDS = dict.fromkeys(["ar", "fa", "ur"], "؟") | {"el": ";", "my": "။"}
 QUESTION_ENDS |= {"ja": "？。", "zh": "？"}
-FOREIGN_MARKS = {"ar": ",;?", "fa": ",;?", "ur": ",;?.", "ja": ",.?!:;", "zh": ",.?!:;"}
+FOREIGN_MARKS = {"el": "?", "ar": ",;?", "fa": ",;?", "ur": ",;?.", "ja": ",.?!:;", "zh": ",.?!:;"}
 ENGLISH_WORDS = {"the", "and", "with", "because", "which", "they", "there", "were", "this", "has"}
 JOINERS = "\u200c\u200d"  # belong to Persian and Indic spelling
 
@@ -195,6 +195,8 @@ def test_tags(name: str, read: Read, english: Texts, complain: Complain) -> None
             for word in tagged
             if re.fullmatch(r"\w{3,}[,?!;:。，、？！।۔،؟]", word.form)
         ]
+        if language != "th" and any(letter.isalnum() for letter in tagged[-1].form):
+            complaints.append(f"{place}: the mark at the end is a word of its own")
         if name in TRANSLATED:
             there = list(words(english.tagged[key])) if key in english.tagged else []
             for what, of in (("entities", _types), ("linked entities", _linked)):
@@ -320,3 +322,8 @@ def test_all_languages_are_written() -> None:
 
 def test_the_sample_is_small() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 1_500_000
+
+
+def test_social_questions_have_two_wrong_answers(read: Read) -> None:
+    for name in FILES:
+        assert all(len(one.wrong) == 2 for one in read(name).social.values())

@@ -22,6 +22,7 @@ from xharness.data.sample.texts import (
 
 # WikiANN cuts these languages into characters.
 _BY_CHARACTER = ("ja", "zh")
+_DELETED = str.maketrans("", "", "_\u200c")
 
 
 class Part(NamedTuple):
@@ -87,12 +88,12 @@ def social(part: Part) -> str:
 
 
 def parts_of_speech(part: Part) -> str:
-    """Word and UPOS tag; blanks inside of words are deleted, as officially."""
+    """Word and UPOS tag; blanks inside of words and U+200C are deleted, as officially."""
     sentences = [list(words(one)) for one in part.texts.tagged.values()]
     if not all(word.upos for sentence in sentences for word in sentence):
         return ""
     return "".join(
-        _lines(f"{word.form.replace('_', '')}\t{word.upos}" for word in sentence) + "\n"
+        _lines(f"{word.form.translate(_DELETED)}\t{word.upos}" for word in sentence) + "\n"
         for sentence in sentences
     )
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 import yaml
 
+from xharness.cards import Strict, read_strict
 from xharness.errors import DataError
 
 FOLDER = Path(__file__).parents[2] / "sample"
@@ -25,11 +26,7 @@ _NO_BLANK_BEFORE = re.compile(r"[-.,:;?!…)»”’'%،؛؟۔।॥。，、！
 _NO_BLANK_AFTER = re.compile(r".*[(«„“¿¡'’]")
 
 
-class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class Situation(_Strict, frozen=True):
+class Situation(Strict, frozen=True):
     """A premise, and a hypothesis for each label."""
 
     premise: str
@@ -42,7 +39,7 @@ class Situation(_Strict, frozen=True):
         return self.premise, self.entailment, self.neutral, self.contradiction
 
 
-class Alternative(_Strict, frozen=True):
+class Alternative(Strict, frozen=True):
     """A premise, its cause (or effect), and what is not its cause (or effect)."""
 
     premise: str
@@ -50,28 +47,28 @@ class Alternative(_Strict, frozen=True):
     wrong: str
 
 
-class Asked(_Strict, frozen=True):
+class Asked(Strict, frozen=True):
     """A question; the answer occurs once in the paragraph, letter by letter."""
 
     ask: str
     answer: str
 
 
-class Paragraph(_Strict, frozen=True):
+class Paragraph(Strict, frozen=True):
     sentences: list[str]
     questions: list[Asked]
 
 
-class Social(_Strict, frozen=True):
+class Social(Strict, frozen=True):
     """A question about people, its answer and two that are not."""
 
     context: str
     ask: str
     right: str
-    wrong: tuple[str, str]
+    wrong: list[str]
 
 
-class Texts(_Strict, frozen=True):
+class Texts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The parts of a file; a language has those that its tasks need.
 
     tagged    sentences in the notation that `words` reads; the key is the entity that is linked.
@@ -98,11 +95,11 @@ class Word(NamedTuple):
 
 
 def read_texts(path: Path) -> Texts:
-    """The texts of a file. Raises DataError, naming the place in it, when it does not read."""
+    """The texts of a file. Raises CardError, with file and line, when it does not read."""
     try:
         return msgspec.yaml.decode(path.read_bytes(), type=Texts)
-    except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: {error}") from error
+    except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError):
+        return read_strict(path, Texts)  # slower, and knows lines
 
 
 def words(notation: str) -> Iterator[Word]:

@@ -34,7 +34,7 @@ class Sample:
     """The release folder is made from the package's texts when it is first needed and then kept
     in the cache; its name is a digest of what it is made from, so it is never stale.
 
-    Raises DataError when the package's own files do not read."""
+    Raises CardError when the package's own files do not read."""
 
     name = "sample"
 
