@@ -56,7 +56,7 @@ def test_a_suite_groups_its_own_tasks(suite: SuiteCard) -> None:
 @pytest.mark.parametrize("model", CATALOGUE.models.values(), ids=lambda card: card.name)
 def test_a_model_has_a_producer_and_a_recipe(model: ModelCard) -> None:
     REGISTRY.get("producer", model.producer)
-    CATALOGUE.recipe(model.recipe)
+    assert model.recipe is None or model.recipe in CATALOGUE.recipes
 
 
 @pytest.mark.parametrize("recipe", CATALOGUE.recipes.values(), ids=lambda card: card.name)
