@@ -140,3 +140,22 @@ def test_a_record_counts_as_done_only_with_the_same_inputs(world: World, tmp_pat
     assert [cell.language for cell in plan_for(world, folder, tasks=["toy-bitext"]).jobs[0].pending]
     (run / "items" / f"{records[1].id}.npz").unlink()
     assert len(plan_for(world, folder, tasks=["toy-bitext"]).jobs[0].pending) == 2
+
+
+def test_the_run_folder_alone_says_which_items_belong_together(
+    world: World, tmp_path: Path
+) -> None:
+    import xharness
+
+    asked: dict[str, Any] = {"suite": "toy", "data": str(world.release), "train": "missing"}
+    asked |= {"tasks": ["toy-pairs", "toy-bitext"], "languages": ["de", "fr"]}
+    records = xharness.evaluate(tmp_path / "run", models=["toy"], include=[world.cards], **asked)
+    folder = RunFolder(tmp_path / "run")
+    for record in records:
+        kept = folder.read_items(record)
+        assert record.result is not None
+        assert {len(kept[name]) for name in ("id", "cluster", "parallel", "correct")} == {
+            record.result.n_items
+        }
+        assert len(set(kept["id"])) == record.result.n_items
+        assert 100 * kept["correct"].mean() == pytest.approx(record.result.score)

@@ -111,10 +111,13 @@ def grouped_table(title: str, by: str, suite: SuiteCard, records: Sequence[CellR
 def remarks(records: Sequence[CellRecord]) -> list[str]:
     """What a reader must know: failed and skipped cells, stand-ins, cut data; each once."""
     found: dict[str, list[str]] = {}
+    skipped: dict[str, str] = {}
     for record in records:
         where = record.task.name
         if record.status != "ok":
             why = record.reason or (record.failure.message if record.failure else "")
+            if record.status == "skipped":  # each language's reason names its own files
+                why = skipped.setdefault(where, why)
             found.setdefault(f"{record.status}: {why}", []).append(
                 f"{where}/{record.language.code}"
             )

@@ -23,7 +23,7 @@ from xharness.runs.folder import RunFolder, cell_id
 from xharness.runs.leaderboard import suite_languages
 
 # Part of every cell's inputs: raise it when evaluation changes what comes out of the same inputs.
-EVALUATION_VERSION = 1
+EVALUATION_VERSION = 2
 MOST_COMPLAINTS = 5
 
 

@@ -11,6 +11,7 @@ import platform
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -117,7 +118,22 @@ def _run_job(job: Job, folder: RunFolder, registry: Registry) -> Iterator[CellRe
             "evaluate_seconds": time.perf_counter() - begun,
             "model_seconds": making,
         }
+        if outcome and cell.data:
+            outcome = replace(outcome, per_item={**_keys(cell.data), **outcome.per_item})
         yield _finish(folder, registry, record, outcome, timing, job.task.submission)
+
+
+def _keys(data: Dataset) -> dict[str, Any]:
+    """What says which items belong together: `id`, `cluster` (the item's own id where it shares
+    no text) and `parallel` (empty where no other language has the item), each (N,) of text."""
+    import numpy as np
+
+    keys = {
+        "id": [item.id for item in data.items],
+        "cluster": [item.cluster or item.id for item in data.items],
+        "parallel": [item.parallel for item in data.items],
+    }
+    return {name: np.array(values, dtype=np.str_) for name, values in keys.items()}
 
 
 def _finish(
