@@ -120,7 +120,7 @@ def ours(backbone: Backbone, texts: list[str]) -> np.ndarray:
         name="bench", kind="bitext", description="", languages=[], metric="", official=[], score=[],
         preprocessing=Preprocessing(max_query_length=128),
     )  # fmt: skip
-    model = predictor(Network(backbone, task, seed=0), task)
+    model = predictor(Network(backbone, task, "embed", seed=0), task, "embed")
     vectors: np.ndarray = model.embed(texts, "query")
     return vectors
 
@@ -263,7 +263,7 @@ def efficiency(
     task = TaskCard(
         name="bench", kind="span", description="", languages=[], metric="", official=[], score=[]
     )
-    model = predictor(Network(backbone, task, seed=0), task)
+    model = predictor(Network(backbone, task, "extract", seed=0), task, "extract")
     for name, sequences in (
         ("A", encode_texts(backbone.tokenizer, texts, 128)),
         ("B", encode_pairs(backbone.tokenizer, pairs, 384)),
@@ -299,7 +299,9 @@ def overhead(backbone: Backbone, report: dict[str, Any]) -> None:
         seeds=[42],
     )
     for job in prepare(request, registry, catalogue).jobs:
-        model = predictor(Network(backbone, job.task, seed=0), job.task)
+        evaluator = job.context.evaluator(job.task.kind)
+        network = Network(backbone, job.task, evaluator.asks, seed=0)
+        model = predictor(network, job.task, evaluator.asks)
         forward, inner = [0.0], model.network.hidden
 
         def timed(
@@ -311,7 +313,6 @@ def overhead(backbone: Backbone, report: dict[str, Any]) -> None:
             return out
 
         model.network.hidden = timed
-        evaluator = job.context.evaluator(job.task.kind)
         metric = job.context.metric(job.task.metric)
         begun = time.process_time()
         evaluator.evaluate(model, job.cells[0].data, job.task, metric)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# The tests are about our own parts, whatever plugins are installed beside them.
+os.environ["XHARNESS_PLUGINS"] = ""
+
 GOLDEN = Path(__file__).parent / "golden"
 
 

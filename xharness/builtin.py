@@ -73,6 +73,35 @@ def xharness_metrics() -> Sequence[Any]:
 
 
 @hookimpl
+def xharness_readers() -> Sequence[Any]:
+    from xharness.data.readers import (
+        bitext,
+        choices,
+        conllu,
+        mewslix,
+        squad,
+        squad_sentences,
+        tagged,
+        tsv,
+        xquad_r,
+    )
+    from xharness.plugins.roles import Reader
+
+    return [
+        Reader("bitext", bitext.read),
+        Reader("conllu", conllu.read),
+        Reader("copa", choices.read_copa),
+        Reader("mewslix", mewslix.read),
+        Reader("siqa", choices.read_siqa),
+        Reader("squad", squad.read),
+        Reader("squad-sentences", squad_sentences.read),
+        Reader("tagged", tagged.read),
+        Reader("tsv", tsv.read),
+        Reader("xquad-r", xquad_r.read),
+    ]
+
+
+@hookimpl
 def xharness_sources() -> Sequence[type]:
     from xharness.data.sources.release import ReleaseFolder
     from xharness.data.sources.sample import Sample

@@ -17,8 +17,6 @@ import yaml
 
 from xharness.errors import CardError, UnknownName, did_you_mean
 
-KINDS = ("classification", "choice", "tagging", "span", "bitext", "ranking")
-Kind = Literal["classification", "choice", "tagging", "span", "bitext", "ranking"]
 Precision = Literal["fp32", "bf16"]
 
 
@@ -32,7 +30,7 @@ class Files(Strict, frozen=True):
     path     relative pattern, matched against the end of a file's path (whole components);
              `{language}`, `{iso3}` and `{english}` (the language's name in lower case) are
              filled in, `*` matches within a component.
-    reader   a reader of `xharness.data.readers`, with its `options`.
+    reader   the name of a reader, with its `options`.
     join     several files are expected and are read one after the other in order of their names.
     languages  those that this layout is for; empty means all.
     """
@@ -109,9 +107,11 @@ RecipePart = Annotated[dict[str, Any], Recipe]
 class TaskCard(Strict, frozen=True):
     """A dataset with languages and a metric.
 
+    kind          what is asked of a model; the evaluator that bears this name.
     data          split -> the layouts it may have; the first that a folder holds is read.
     sizes         split -> number of items as published, one for all languages or by language.
     fallback      the split that stands in when the evaluated one is absent or stripped.
+    tune_on       the split that the evaluator tunes on, a threshold say; None for most kinds.
     train_on      names of the tasks that are trained on, in order, before evaluating; empty
                   means that nothing is trained (retrieval with the raw encoder).
     recipes       recipe name -> what differs for this task from the recipe's defaults.
@@ -123,7 +123,7 @@ class TaskCard(Strict, frozen=True):
     """
 
     name: str
-    kind: Kind
+    kind: str
     description: str
     languages: list[str]
     metric: str
@@ -132,6 +132,7 @@ class TaskCard(Strict, frozen=True):
     version: int = 1
     split: str = "test"
     fallback: str | None = None
+    tune_on: str | None = None
     data: dict[str, list[Files]] = {}
     sizes: dict[str, int | dict[str, int]] = {}
     labels: list[str] = []
@@ -214,7 +215,7 @@ class RecipeCard(Strict, frozen=True):
     name: str
     description: str
     defaults: RecipePart
-    kinds: dict[Kind, RecipePart] = {}
+    kinds: dict[str, RecipePart] = {}
     extends: str | None = None
 
     def part(self, task: TaskCard) -> dict[str, Any]:
@@ -498,6 +499,9 @@ class Catalogue:
             within = [*suite.languages, *suite.unofficial, *_flat(suite.groups.values())]
             within += _flat(average.values for average in suite.averages)
             complaints += self._unknown(suite, "task of the suite", within, suite.tasks)
+        kinds = {task.kind for task in self.tasks.values()}
+        for recipe in self.recipes.values():
+            complaints += self._unknown(recipe, "kind of task", recipe.kinds, kinds)
         for model in self.models.values():
             named = [*model.train_on, *_flat(model.train_on.values())]
             complaints += self._unknown(model, "task", named, self.tasks)

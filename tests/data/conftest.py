@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from xharness.builtin import open_registry
 from xharness.data.files import DataFile
-from xharness.data.readers import READERS
 from xharness.data.readers.ask import Ask
 
+REGISTRY = open_registry()
 GOLDEN = Path(__file__).parents[1] / "golden" / "official-metrics"
 
 
@@ -34,6 +35,6 @@ def read(tmp_path: Path) -> Callable[..., list[Any]]:
         path = tmp_path / "file"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         ask = Ask(language, labels, training)
-        return list(READERS[reader](DataFile(path), ask, **options))
+        return list(REGISTRY.get("reader", reader).read(DataFile(path), ask, **options))
 
     return do

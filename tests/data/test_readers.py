@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from xharness.builtin import open_registry
 from xharness.data.items import Candidate, Query
-from xharness.data.readers import READERS
 from xharness.data.readers.mewslix import Context, Entity, Mention, entity_text, mention_text
 from xharness.data.sentences import sentence_breaks
 from xharness.errors import DataError
@@ -83,13 +83,14 @@ def test_english_is_sorted_and_gold_is_the_line_of_the_translation(
     golden: Golden, tmp_path: Path
 ) -> None:
     from xharness.data.files import DataFile
+    from xharness.data.readers import bitext
     from xharness.data.readers.ask import Ask
 
     case = golden("preprocess/tatoeba.json")
     (tmp_path / "x.en").write_text("".join(f"{t}\n" for t in case["english_original"]), "utf-8")
     others = [f"line {i}" for i in range(len(case["english_original"]))]
     (tmp_path / "x.af").write_text("".join(f"{t}\n" for t in others), "utf-8")
-    made = list(READERS["bitext"](DataFile(tmp_path / "x.af"), Ask("af"), english="x.en"))
+    made = list(bitext.read(DataFile(tmp_path / "x.af"), Ask("af"), english="x.en"))
     queries = [one for one in made if isinstance(one, Query)]
     assert [q.text for q in queries] == case["english_sorted"]
     pool = {c.id: i for i, c in enumerate(c for c in made if isinstance(c, Candidate))}
@@ -175,13 +176,14 @@ def test_broken_json_is_a_data_error_with_the_file(read: Read, reader: str, cont
         read(reader, content)
 
 
+READERS = open_registry().names("reader")
 OPTIONS: dict[str, dict[str, Any]] = {
     "tsv": {"columns": {"first": 0, "second": 1, "label": 2}},
     "bitext": {"english": "file"},
 }
 
 
-@pytest.mark.parametrize("reader", sorted(READERS))
+@pytest.mark.parametrize("reader", READERS)
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -14,6 +14,7 @@ from xharness.data.evaluation_split import load_for_evaluation
 from xharness.data.sources.release import ReleaseFolder
 from xharness.errors import AmbiguousData, CardError, DataError, MissingData, UnknownName
 
+REGISTRY = open_registry()
 TAGS = "a\tX\n\nb\tX\n"
 
 
@@ -35,6 +36,10 @@ def card(**more: Any) -> TaskCard:
     return msgspec.convert(own | more, TaskCard)
 
 
+def release(root: Path) -> ReleaseFolder:
+    return ReleaseFolder(root, lambda name: REGISTRY.get("reader", name))
+
+
 def write(root: Path, name: str, text: str = TAGS) -> None:
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +49,7 @@ def write(root: Path, name: str, text: str = TAGS) -> None:
 def test_a_pattern_is_found_at_any_depth_and_from_the_folder_itself(tmp_path: Path) -> None:
     write(tmp_path, "deep/er/toy/test-en.tsv")
     for root in (tmp_path, tmp_path / "deep", tmp_path / "deep/er/toy"):
-        data = ReleaseFolder(root).load(card(), "test", "en")
+        data = release(root).load(card(), "test", "en")
         assert len(data.items) == 2
         assert data.notes == ("cut: 2 of 3 items",)
 
@@ -53,20 +58,20 @@ def test_two_candidates_are_an_error_that_lists_them_unless_one_is_named(tmp_pat
     write(tmp_path, "a/toy/test-en.tsv")
     write(tmp_path, "b/toy/test-en.tsv", "c\tX\n")
     with pytest.raises(AmbiguousData, match=r"a/toy/test-en.tsv.*b/toy/test-en.tsv"):
-        ReleaseFolder(tmp_path).load(card(), "test", "en")
+        release(tmp_path).load(card(), "test", "en")
     write(tmp_path, "xharness-data.yaml", "toy: {test: 'b/toy/test-{language}.tsv'}\n")
-    assert len(ReleaseFolder(tmp_path).load(card(), "test", "en").items) == 1
+    assert len(release(tmp_path).load(card(), "test", "en").items) == 1
 
 
 def test_files_that_belong_together_are_joined_in_name_order(tmp_path: Path) -> None:
     write(tmp_path, "en_b-test.txt", "second\tX\n")
     write(tmp_path, "x/en_a-test.txt", "first\tX\n")
-    items = ReleaseFolder(tmp_path).load(card(), "test", "en").items
+    items = release(tmp_path).load(card(), "test", "en").items
     assert [item.words[0] for item in items] == ["first", "second"]  # type: ignore[union-attr]
     assert [item.id for item in items] == ["1", "2"]
     write(tmp_path, "copy/en_a-test.txt", "first\tX\n")
     with pytest.raises(AmbiguousData, match=r"copy/en_a-test.txt.*x/en_a-test.txt"):
-        ReleaseFolder(tmp_path).load(card(), "test", "en")
+        release(tmp_path).load(card(), "test", "en")
 
 
 def test_a_layout_may_be_for_some_languages_only(tmp_path: Path) -> None:
@@ -76,7 +81,7 @@ def test_a_layout_may_be_for_some_languages_only(tmp_path: Path) -> None:
         {"path": "old/test-{language}.tsv", "reader": "tagged", "languages": ["de"]},
         {"path": "new/test-{language}.tsv", "reader": "tagged", "languages": ["en"]},
     ]
-    (item,) = ReleaseFolder(tmp_path).load(card(data={"test": layouts}), "test", "en").items
+    (item,) = release(tmp_path).load(card(data={"test": layouts}), "test", "en").items
     assert item.words == ("new",)  # type: ignore[union-attr]
 
 
@@ -84,39 +89,39 @@ def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, "toy/test-en.tsv")
     write(tmp_path, "xharness-data.yaml", "toy: {test: 'toy/tset-{language}.tsv'}\n")
     with pytest.raises(DataError, match=r"names 'toy/tset-en.tsv'.*toy/test-en.tsv"):
-        ReleaseFolder(tmp_path).load(card(fallback=None), "test", "en")
+        release(tmp_path).load(card(fallback=None), "test", "en")
 
 
 def test_a_wildcard_may_end_a_pattern_and_links_end_the_search(tmp_path: Path) -> None:
     write(tmp_path, "toy/test-en.tsv.1")
     (tmp_path / "toy/again").symlink_to(tmp_path, target_is_directory=True)
     layouts = {"test": [{"path": "toy/test-{language}.*", "reader": "tagged"}]}
-    assert len(ReleaseFolder(tmp_path).load(card(data=layouts), "test", "en").items) == 2
+    assert len(release(tmp_path).load(card(data=layouts), "test", "en").items) == 2
     (tmp_path / "toy/test-de.tsv").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"test-de.tsv: can't be read"):
-        ReleaseFolder(tmp_path).load(card(), "test", "de")
+        release(tmp_path).load(card(), "test", "de")
 
 
 def test_options_that_a_reader_lacks_are_the_card_s_fault(tmp_path: Path) -> None:
     write(tmp_path, "toy/test-en.tsv")
     layout = {"path": "toy/test-en.tsv", "reader": "tagged", "options": {"prefxi": True}}
     with pytest.raises(CardError, match="prefxi"):
-        ReleaseFolder(tmp_path).load(card(data={"test": [layout]}), "test", "en")
+        release(tmp_path).load(card(data={"test": [layout]}), "test", "en")
     layout = {"path": "toy/test-en.tsv", "reader": "taged"}
     with pytest.raises(UnknownName, match="'tagged'"):
-        ReleaseFolder(tmp_path).load(card(data={"test": [layout]}), "test", "en")
+        release(tmp_path).load(card(data={"test": [layout]}), "test", "en")
 
 
 def test_stand_ins_train_and_say_so(tmp_path: Path) -> None:
     write(tmp_path, "toy/standin_train-en.tsv")
-    alone = ReleaseFolder(tmp_path).load(card(), "train", "en")
+    alone = release(tmp_path).load(card(), "train", "en")
     assert (len(alone.items), alone.notes) == (2, ("stand-in: standin_train-en.tsv",))
     write(tmp_path, "toy/train-en.tsv", "own\tX\n")
-    both = ReleaseFolder(tmp_path).load(card(), "train", "en")
+    both = release(tmp_path).load(card(), "train", "en")
     assert [item.words[0] for item in both.items] == ["own", "a", "b"]  # type: ignore[union-attr]
     write(tmp_path, "toy/standin_test-en.tsv")
     with pytest.raises(MissingData):  # nothing stands in for what is evaluated
-        ReleaseFolder(tmp_path).load(card(), "test", "en")
+        release(tmp_path).load(card(), "test", "en")
 
 
 def test_the_fallback_stands_in_for_what_is_absent_or_stripped(tmp_path: Path) -> None:
@@ -124,7 +129,7 @@ def test_the_fallback_stands_in_for_what_is_absent_or_stripped(tmp_path: Path) -
     write(tmp_path, "toy/dev-en.tsv")
     write(tmp_path, "toy/dev-de.tsv")
     write(tmp_path, "toy/test-de.tsv", "a\n\nb\n")
-    source = ReleaseFolder(tmp_path)
+    source = release(tmp_path)
     assert tmp_path.name == "stripped"  # a folder's name is no evidence
     for language, why in (("en", "absent"), ("de", "stripped")):
         data = load_for_evaluation(source, card(), language)
@@ -145,7 +150,7 @@ def test_an_id_that_stands_twice_is_an_error_in_evaluation_only(tmp_path: Path) 
     task = card(kind="span", labels=[], metric="squad", data=layouts, fallback=None)
     for split in ("train", "test"):
         write(tmp_path, f"toy/{split}-en.json", text)
-    source = ReleaseFolder(tmp_path)
+    source = release(tmp_path)
     assert [item.id for item in source.load(task, "train", "en").items] == ["q1", "q1#1"]
     with pytest.raises(DataError, match="'q1' stands twice"):
         source.load(task, "test", "en")
@@ -158,7 +163,7 @@ def test_labels_that_are_there_for_some_items_only_are_an_error(tmp_path: Path) 
     layouts = {"test": [{"path": "toy/test-{language}.jsonl", "reader": "copa"}]}
     task = card(kind="choice", labels=[], metric="accuracy", data=layouts, fallback=None)
     with pytest.raises(DataError, match="1 of 2 items have no label"):
-        ReleaseFolder(tmp_path).load(task, "test", "en")
+        release(tmp_path).load(task, "test", "en")
 
 
 def test_equal_labels_throughout_are_stripped_ones(tmp_path: Path) -> None:
@@ -167,7 +172,7 @@ def test_equal_labels_throughout_are_stripped_ones(tmp_path: Path) -> None:
     layouts = {"test": [{"path": "toy/test-{language}.jsonl", "reader": "copa"}]}
     task = card(kind="choice", labels=[], metric="accuracy", data=layouts, fallback=None)
     with pytest.raises(MissingData, match="stripped"):
-        ReleaseFolder(tmp_path).load(task, "test", "en")
+        release(tmp_path).load(task, "test", "en")
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +200,7 @@ COUNTS = {
 def test_the_real_folder_holds_what_its_manifest_says(
     data_root: Path, tasks: dict[str, TaskCard]
 ) -> None:
-    rows = check(ReleaseFolder(data_root), tasks.values())
+    rows = check(release(data_root), tasks.values())
     assert not [row for row in rows if row.state in ("broken", "ambiguous")]
     found: dict[tuple[str, str], int] = {}
     for row in rows:
@@ -206,7 +211,7 @@ def test_the_real_folder_holds_what_its_manifest_says(
 def test_real_stripped_files_are_never_scored(
     fixtures_root: Path, tasks: dict[str, TaskCard]
 ) -> None:
-    source = ReleaseFolder(fixtures_root / "stripped")
+    source = release(fixtures_root / "stripped")
     for name, language in (("xnli", "sw"), ("tydiqa", "ru"), ("panx", "qu")):
         with pytest.raises(MissingData, match="stripped"):
             source.load(tasks[name], "test", language)
@@ -215,7 +220,7 @@ def test_real_stripped_files_are_never_scored(
 def test_each_real_question_of_lareqa_has_a_target_in_every_language(
     data_root: Path, tasks: dict[str, TaskCard]
 ) -> None:
-    source = ReleaseFolder(data_root)
+    source = release(data_root)
     english, thai = (source.load(tasks["lareqa"], "test", code) for code in ("en", "th"))
     assert english.pool is thai.pool  # evaluators encode it once
     languages = tasks["lareqa"].languages
@@ -238,11 +243,11 @@ def test_converted_treebanks_equal_the_official_files_where_they_hold_the_same_s
     language: str,
     least: int,
 ) -> None:
-    source = ReleaseFolder(fixtures_root / "ud" / treebank)
+    source = release(fixtures_root / "ud" / treebank)
     here = {"test": [{"path": "{language}_*-ud-test.conllu", "reader": "conllu", "join": True}]}
     official = tasks["udpos"]
     ours = source.load(card(labels=official.labels, data=here), "test", language).items
-    prepared = ReleaseFolder(data_root).load(official, "test", language).items
+    prepared = release(data_root).load(official, "test", language).items
     tags = {item.words: item.tags for item in prepared}  # type: ignore[union-attr]
     shared = [item for item in ours if item.words in tags]  # type: ignore[union-attr]
     equal = [item for item in shared if item.tags == tags[item.words]]  # type: ignore[union-attr]
@@ -253,8 +258,8 @@ def test_converted_treebanks_equal_the_official_files_where_they_hold_the_same_s
 def test_the_release_layout_of_nli_holds_the_prepared_pairs(
     data_root: Path, fixtures_root: Path, tasks: dict[str, TaskCard]
 ) -> None:
-    released = ReleaseFolder(fixtures_root / "xnli" / "XNLI-1.0-rebuilt")
-    prepared = ReleaseFolder(data_root)
+    released = release(fixtures_root / "xnli" / "XNLI-1.0-rebuilt")
+    prepared = release(data_root)
     for language in ("en", "el", "th"):
         known = {
             (p.first, p.second, p.label)  # type: ignore[union-attr]
@@ -268,7 +273,7 @@ def test_the_release_layout_of_nli_holds_the_prepared_pairs(
 def test_mentions_of_one_language_share_the_pool_of_all(
     fixtures_root: Path, tasks: dict[str, TaskCard]
 ) -> None:
-    source = ReleaseFolder(fixtures_root / "mewslix" / "synthetic")
+    source = release(fixtures_root / "mewslix" / "synthetic")
     card_ = tasks["mewslix"]
     polish, turkish = (source.load(card_, "test", code) for code in ("pl", "tr"))
     assert polish.pool is turkish.pool
@@ -279,13 +284,13 @@ def test_mentions_of_one_language_share_the_pool_of_all(
     with pytest.raises(AmbiguousData, match="prepared/wikinews_mentions/test-en.jsonl"):
         source.load(card_, "test", "en")
     with pytest.raises(MissingData, match="stripped"):
-        ReleaseFolder(source.root / "prepared").load(card_, "test", "en")
+        release(source.root / "prepared").load(card_, "test", "en")
 
 
 def test_a_file_of_several_languages_may_lack_one(
     fixtures_root: Path, tasks: dict[str, TaskCard]
 ) -> None:
-    source = ReleaseFolder(fixtures_root / "layout_samples" / "tydiqa_goldp")
+    source = release(fixtures_root / "layout_samples" / "tydiqa_goldp")
     assert len(source.load(tasks["tydiqa"], "test", "ar").items) == 1
     with pytest.raises(MissingData, match="no item for 'sw'"):
         source.load(tasks["tydiqa"], "test", "sw")
@@ -294,5 +299,5 @@ def test_a_file_of_several_languages_may_lack_one(
 def test_a_file_of_one_language_without_items_is_broken(tmp_path: Path) -> None:
     write(tmp_path, "toy/test-en.tsv", "")
     with pytest.raises(DataError, match="no item") as caught:
-        ReleaseFolder(tmp_path).load(card(), "test", "en")
+        release(tmp_path).load(card(), "test", "en")
     assert not isinstance(caught.value, MissingData)

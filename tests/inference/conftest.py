@@ -139,6 +139,17 @@ def config(architecture: str, **changes: Any) -> PreTrainedConfig:
     return made[architecture]()
 
 
+# What the evaluators of our own kinds ask for.
+ASKS = {
+    "classification": "classify",
+    "choice": "choose",
+    "tagging": "tag",
+    "span": "extract",
+    "bitext": "embed",
+    "ranking": "embed",
+}
+
+
 @pytest.fixture
 def make_module() -> Callable[..., PreTrainedModel]:
     """Makes a random model of an architecture, always the same, in evaluation mode."""
@@ -229,7 +240,7 @@ def make_network(
         seed, frozen = options.pop("seed", 1), options.pop("freeze_embeddings", False)
         backbone = make_backbone(architecture, options.pop("profile", None))
         card = make_card(kind, labels, **options)
-        network = Network(backbone, card, seed=seed, freeze_embeddings=frozen)
+        network = Network(backbone, card, ASKS[kind], seed=seed, freeze_embeddings=frozen)
         return network.eval()
 
     return make

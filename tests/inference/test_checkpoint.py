@@ -31,7 +31,7 @@ def trained(network: Network) -> Network:
 
 
 def logits(network: Network) -> Any:
-    return predictor(network, network.task).classify(PAIRS)
+    return predictor(network, network.task, network.asks).classify(PAIRS)
 
 
 @pytest.fixture

@@ -147,7 +147,9 @@ def test_pair_logits_do_not_depend_on_what_else_is_asked(
     pairs = [("abc", "de"), ("a", "b"), ("abcdefgh", "hgfedcba")]
 
     def ask(pairs: list[tuple[str, str]]) -> Any:
-        return predictor(Network(backbone, card, seed=1), card).classify(pairs)
+        return predictor(Network(backbone, card, "classify", seed=1), card, "classify").classify(
+            pairs
+        )
 
     together = ask(pairs)
     assert np.ptp(together, axis=0).min() > 1e-3  # texts are told apart

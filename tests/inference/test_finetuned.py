@@ -23,6 +23,7 @@ from xharness.inference.predictor import predictor
 
 PAIRS = [("abc", "de"), ("a cat", "sat"), ("abcdefgh", "hgfedcba")]
 SENTENCES = [["a", "cat", "bad"], ["mat"], ["abc", "def"]]
+ASKS = {"classification": "classify", "choice": "choose", "tagging": "tag", "span": "extract"}
 CLASSES: dict[str, Any] = {
     "classification": AutoModelForSequenceClassification,
     "choice": AutoModelForMultipleChoice,
@@ -59,7 +60,9 @@ def save(
 
 
 def finetuned(folder: Path, card: Any) -> Any:
-    return predictor(FineTuned("theirs", folder, {"id": "theirs"}, card, "cpu"), card, 64)
+    asks = ASKS[card.kind]
+    network = FineTuned("theirs", folder, {"id": "theirs"}, card, asks, "cpu")
+    return predictor(network, card, asks, 64)
 
 
 @pytest.mark.parametrize("architecture", ["bert", "xlm-roberta", "deberta-v2", "llama", "bloom"])
@@ -134,7 +137,7 @@ def test_labels_without_names_are_taken_in_the_cards_order_and_this_is_recorded(
 ) -> None:
     _, _, folder = save("classification", "bert", ["LABEL_0", "LABEL_1"])
     card = make_card("classification", "yes no")
-    model = FineTuned("theirs", folder, {}, card, "cpu")
+    model = FineTuned("theirs", folder, {}, card, ASKS[card.kind], "cpu")
     assert model.order == [0, 1]
     assert model.backbone.info["labels"].startswith("in the card's order")
 

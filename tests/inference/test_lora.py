@@ -30,7 +30,8 @@ def network(
         if not folder:
             folder.append(make_backbone("bert"))
         backbone = folder.pop()
-        return Network(backbone, make_card("classification", "a b"), seed=seed, lora=lora).eval()
+        card = make_card("classification", "a b")
+        return Network(backbone, card, "classify", seed=seed, lora=lora).eval()
 
     return make
 
@@ -48,8 +49,8 @@ def test_only_updates_and_head_are_trained_and_begin_without_effect(
     make_backbone: Callable[..., Backbone], make_card: Callable[..., Any]
 ) -> None:
     card = make_card("classification", "a b")
-    plain = Network(make_backbone("bert"), card, seed=1).eval()
-    updated = Network(make_backbone("bert"), card, seed=1, lora=LORA).eval()
+    plain = Network(make_backbone("bert"), card, "classify", seed=1).eval()
+    updated = Network(make_backbone("bert"), card, "classify", seed=1, lora=LORA).eval()
     trained = {name for name, p in updated.named_parameters() if p.requires_grad}
     assert {n for n in trained if "lora_" not in n} == {
         n for n, _ in plain.named_parameters() if n.startswith("head.")
@@ -64,9 +65,8 @@ def test_new_updates_come_from_the_seed_and_leave_the_global_stream_alone(
     make_backbone: Callable[..., Backbone], make_card: Callable[..., Any]
 ) -> None:
     def drawn(seed: int) -> torch.Tensor:
-        network = Network(
-            make_backbone("bert"), make_card("classification", "a b"), seed=seed, lora=LORA
-        )
+        card = make_card("classification", "a b")
+        network = Network(make_backbone("bert"), card, "classify", seed=seed, lora=LORA)
         return next(p.detach() for n, p in network.named_parameters() if "lora_A" in n)
 
     torch.manual_seed(5)
@@ -92,7 +92,8 @@ def test_a_delta_checkpoint_is_bf16_and_goes_on_in_the_next_phase(
     make_backbone: Callable[..., Backbone], make_card: Callable[..., Any], tmp_path: Path
 ) -> None:
     backbone = make_backbone("bert")
-    first = Network(backbone, make_card("classification", "a b"), seed=1, lora=LORA).eval()
+    card = make_card("classification", "a b")
+    first = Network(backbone, card, "classify", seed=1, lora=LORA).eval()
     shake(first)
     checkpoint.save(tmp_path / "delta", first, {})
     stored = load_file(tmp_path / "delta" / "model.safetensors")
@@ -100,7 +101,8 @@ def test_a_delta_checkpoint_is_bf16_and_goes_on_in_the_next_phase(
     # The same backbone from its folder again, another head, the adapter of the first phase.
     again = make_backbone("bert")
     assert again.info["weights_sha256"] == backbone.info["weights_sha256"]
-    second = Network(again, make_card("tagging", "x y z"), seed=2, lora=LORA).eval()
+    card = make_card("tagging", "x y z")
+    second = Network(again, card, "tag", seed=2, lora=LORA).eval()
     checkpoint.load(tmp_path / "delta", second, head=False)
     for name, parameter in second.named_parameters():
         if "lora_" in name:

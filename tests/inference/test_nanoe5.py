@@ -48,7 +48,9 @@ def embed(backbone: Backbone, texts: list[str]) -> Any:
     card = TaskCard(
         name="toy", kind="bitext", description="", languages=[], metric="", official=[], score=[]
     )
-    vectors = predictor(Network(backbone, card, seed=1), card).embed(texts, "query")
+    vectors = predictor(Network(backbone, card, "embed", seed=1), card, "embed").embed(
+        texts, "query"
+    )
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 

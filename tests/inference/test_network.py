@@ -50,7 +50,9 @@ def test_loss_of_pairs_is_the_cross_entropy_of_the_logits(
     make_network: Make, recipe: Recipe
 ) -> None:
     network = make_network("classification", "yes no")
-    logits = predictor(network, network.task).classify([(p.first, p.second) for p in PAIRS])
+    logits = predictor(network, network.task, network.asks).classify(
+        [(p.first, p.second) for p in PAIRS]
+    )
     expected = -log_softmax(logits, axis=1)[[0, 1, 2], [1, 0, 1]].mean()
     loss = network.loss(make_examples(network, PAIRS, recipe))
     assert loss.item() == pytest.approx(expected, abs=1e-5)
@@ -58,7 +60,7 @@ def test_loss_of_pairs_is_the_cross_entropy_of_the_logits(
 
 def test_loss_of_choices_is_over_the_options(make_network: Make, recipe: Recipe) -> None:
     network = make_network("choice")
-    scores = predictor(network, network.task).choose(
+    scores = predictor(network, network.task, network.asks).choose(
         [c.premise for c in CHOICES], [c.options for c in CHOICES]
     )
     expected = -log_softmax(scores, axis=1)[[0, 1], [1, 0]].mean()
@@ -68,7 +70,9 @@ def test_loss_of_choices_is_over_the_options(make_network: Make, recipe: Recipe)
 
 def test_loss_of_sentences_is_the_mean_over_words(make_network: Make, recipe: Recipe) -> None:
     network = make_network("tagging", "D N V")
-    logits = np.concatenate(predictor(network, network.task).tag([s.words for s in SENTENCES]))
+    logits = np.concatenate(
+        predictor(network, network.task, network.asks).tag([s.words for s in SENTENCES])
+    )
     expected = -log_softmax(logits, axis=1)[range(4), [0, 1, 1, 2]].mean()
     examples = make_examples(network, SENTENCES, recipe)
     assert [example.units for example in examples] == [3, 1]
@@ -91,7 +95,7 @@ def test_loss_of_questions_is_the_mean_of_start_and_end(make_network: Make, reci
 
 def test_loss_of_matches_has_the_batch_as_negatives(make_network: Make, recipe: Recipe) -> None:
     network = make_network("ranking")
-    model = predictor(network, network.task)
+    model = predictor(network, network.task, network.asks)
     queries = model.embed([m.query for m in MATCHES], "query")
     candidates = model.embed([m.candidate for m in MATCHES], "candidate")
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)

@@ -37,7 +37,7 @@ SENTENCES = [("the", "abcdef", "cat"), ("sat",), (), ("abc", "the", "mat", "mat"
 )
 def test_each_kind_has_its_capability(kind: str, role: Any, make_network: Make) -> None:
     network = make_network(kind, "A B")
-    assert isinstance(predictor(network, network.task), role)
+    assert isinstance(predictor(network, network.task, network.asks), role)
 
 
 @pytest.mark.parametrize("architecture", ["bert", "xlm-roberta", "distilbert", "deberta-v2"])
@@ -48,9 +48,9 @@ def test_logits_do_not_depend_on_what_is_asked_together(
     network = make_network(
         "classification", "A B C", architecture=architecture, profile=Profile(head=head)
     )
-    together = predictor(network, network.task).classify(PAIRS)
-    small = predictor(network, network.task, batch_tokens=8).classify(PAIRS)
-    alone = [predictor(network, network.task).classify([pair])[0] for pair in PAIRS]
+    together = predictor(network, network.task, network.asks).classify(PAIRS)
+    small = predictor(network, network.task, network.asks, batch_tokens=8).classify(PAIRS)
+    alone = [predictor(network, network.task, network.asks).classify([pair])[0] for pair in PAIRS]
     assert together.shape == (4, 3)
     assert together.dtype == np.float32
     assert np.ptp(together, axis=0).min() > 1e-3  # texts are told apart, so order can be seen
@@ -63,7 +63,7 @@ def test_equal_texts_are_encoded_once(make_network: Make) -> None:
     rows: list[int] = []
     embeddings = network.module.get_input_embeddings()
     embeddings.register_forward_hook(lambda _m, inputs, _o: rows.append(inputs[0].numel()))
-    model = predictor(network, network.task)
+    model = predictor(network, network.task, network.asks)
     first = model.classify([PAIRS[0], PAIRS[2], PAIRS[0]])
     seen = sum(rows)
     assert seen == 8 + 5 == model.tokens  # five words or two letters, and three special tokens
@@ -74,7 +74,7 @@ def test_equal_texts_are_encoded_once(make_network: Make) -> None:
 
 def test_options_are_scored_as_pairs_with_their_premise(make_network: Make) -> None:
     network = make_network("choice", profile=Profile(head="mean"))
-    scores = predictor(network, network.task).choose(
+    scores = predictor(network, network.task, network.asks).choose(
         ["the cat", "abc"], [("sat", "the mat"), ("d", "e")]
     )
     assert scores.shape == (2, 2)
@@ -91,7 +91,7 @@ def test_options_are_scored_as_pairs_with_their_premise(make_network: Make) -> N
 def test_words_are_tagged_by_their_first_token(architecture: str, make_network: Make) -> None:
     network = make_network("tagging", "D N V", architecture=architecture)
     tokenizer = network.backbone.tokenizer
-    logits = predictor(network, network.task).tag(SENTENCES)
+    logits = predictor(network, network.task, network.asks).tag(SENTENCES)
     assert [part.shape for part in logits] == [(len(words), 3) for words in SENTENCES]
     for words, part in zip(SENTENCES, logits, strict=True):
         if not words:
@@ -108,7 +108,7 @@ def test_words_are_tagged_by_their_first_token(architecture: str, make_network: 
 
 def test_long_sentences_are_tagged_piece_by_piece_and_put_together(make_network: Make) -> None:
     network = make_network("tagging", "D N V", max_length=7)
-    model = predictor(network, network.task)
+    model = predictor(network, network.task, network.asks)
     words = ("the", "cat", "abc", "mat", "sat", "the", "def", "cat", "sat")
     # Five tokens a piece: the cat abc | mat sat the | def cat sat.
     (whole,) = model.tag([words])
@@ -137,7 +137,7 @@ def test_answers_are_the_best_distinct_texts_of_the_context(make_network: Make) 
     network = make_network("span", max_length=64, n_best=20)
     questions = ["the cat", "abc", "sat"]
     contexts = ["the cat sat the cat 😀 mat", "mat abcd the", "mat abcd the"]
-    found = predictor(network, network.task).extract(questions, contexts)
+    found = predictor(network, network.task, network.asks).extract(questions, contexts)
     for question, context, spans in zip(questions, contexts, found, strict=True):
         expected = spans_by_loop(network, question, context)
         texts = [context[span.start : span.end] for span in spans]
@@ -153,7 +153,7 @@ def test_answers_of_all_windows_compete_and_start_where_context_is_widest(
 ) -> None:
     network = make_network("span", max_length=14, doc_stride=4, n_best=200, max_answer_length=5)
     question, context = "cat", "the cat sat abc mat def a the cat b c sat d"
-    (spans,) = predictor(network, network.task).extract([question], [context])
+    (spans,) = predictor(network, network.task, network.asks).extract([question], [context])
     windows = encode_questions(
         network.backbone.tokenizer, [question], [context], network.task.preprocessing, 14, 4
     )
@@ -175,14 +175,16 @@ def test_answers_of_all_windows_compete_and_start_where_context_is_widest(
 
 def test_answers_are_at_most_so_many_tokens_long(make_network: Make) -> None:
     network = make_network("span", max_length=64, max_answer_length=2)
-    (spans,) = predictor(network, network.task).extract(["cat"], ["the cat sat the mat"])
+    (spans,) = predictor(network, network.task, network.asks).extract(
+        ["cat"], ["the cat sat the mat"]
+    )
     texts = {"the cat sat the mat"[span.start : span.end] for span in spans}
     assert texts == {"the", "cat", "sat", "mat", "the cat", "cat sat", "sat the", "the mat"}
 
 
 def test_nothing_can_be_extracted_from_an_empty_context(make_network: Make) -> None:
     network = make_network("span")
-    found = predictor(network, network.task).extract(["cat", "cat"], ["", "sat"])
+    found = predictor(network, network.task, network.asks).extract(["cat", "cat"], ["", "sat"])
     assert found[0] == []
     assert [(span.start, span.end) for span in found[1]] == [(0, 3)]
 
@@ -196,7 +198,7 @@ def test_vectors_are_taken_as_the_profile_says(
     profile = Profile(layer=layer, pooling=pooling, prefix="the ")
     network = make_network("bitext", architecture=architecture, profile=profile)
     texts = ["cat", "mat abc abc def", "sat sat"]
-    vectors = predictor(network, network.task).embed(texts, "query")
+    vectors = predictor(network, network.task, network.asks).embed(texts, "query")
     assert vectors.shape == (3, 32)
     for text, vector in zip(texts, vectors, strict=True):
         encoded = network.backbone.tokenizer("the " + text, return_tensors="pt")
@@ -208,7 +210,7 @@ def test_vectors_are_taken_as_the_profile_says(
 
 def test_queries_and_candidates_have_their_own_lengths(make_network: Make) -> None:
     network = make_network("ranking", max_query_length=4, max_candidate_length=6)
-    model = predictor(network, network.task)
+    model = predictor(network, network.task, network.asks)
     texts = ["the cat sat mat", "the cat abc", "the cat"]
     queries, candidates = (model.embed(texts, side) for side in ("query", "candidate"))
     np.testing.assert_allclose(queries, queries[[2, 2, 2]], atol=1e-6)  # all cut to "the cat"
@@ -219,9 +221,9 @@ def test_queries_and_candidates_have_their_own_lengths(make_network: Make) -> No
 def test_bf16_gives_fp32_numbers_near_those_of_fp32(make_network: Make) -> None:
     network = make_network("bitext")
     texts = ["the cat", "abc mat", "sat"]
-    exact = predictor(network, network.task).embed(texts, "query")
+    exact = predictor(network, network.task, network.asks).embed(texts, "query")
     network.module.to(torch.bfloat16)
-    rough = predictor(network, network.task).embed(texts, "query")
+    rough = predictor(network, network.task, network.asks).embed(texts, "query")
     assert rough.dtype == np.float32
     cosine = (exact * rough).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rough, axis=1)
     assert cosine.min() > 0.99

@@ -43,10 +43,11 @@ class Site:
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Python in a process of its own that finds the plugins."""
+        inherited = {k: v for k, v in os.environ.items() if k != "XHARNESS_PLUGINS"}
         path = os.pathsep.join([str(self.folder), str(Path(xharness.__file__).parents[1])])
         return subprocess.run(
             [sys.executable, *arguments],
-            env={**os.environ, "PYTHONPATH": path, **environment},
+            env={**inherited, "PYTHONPATH": path, **environment},
             cwd=self.folder,
             capture_output=True,
             text=True,

@@ -36,7 +36,7 @@ def make_network(folder: Path) -> Network:
     backbone = load_backbone(
         str(folder), device="cpu", profile=Profile(), cache=folder, registered={}
     )
-    return Network(backbone, task, seed=1)
+    return Network(backbone, task, "classify", seed=1)
 
 
 def make_examples(network: Network, count: int = 27) -> list[Example]:

@@ -5,11 +5,33 @@ that share a text are not independent: the paragraph of a question, the premise 
 a `parallel` key (the same key in two languages means a translation of the same item); both are
 what intervals and paired tests need. An item whose label was stripped has `None` or an empty
 tuple in its place and is never scored.
+
+A new kind of task may bring an item type of its own: a frozen dataclass that is an `Item`, with
+its gold in a field named `label`, `tags`, `answers` or `targets`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field
+from typing import Any, ClassVar, Protocol
+
+
+class Item(Protocol):
+    """What all items have in common; see the module's docstring."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def cluster(self) -> str: ...
+
+    @property
+    def parallel(self) -> str: ...
+
+    @property
+    def labelled(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +144,6 @@ class Match:
         return True
 
 
-Item = Pair | Choice | Sentence | Question | Query | Match
-
-
 @dataclass(frozen=True, slots=True)
 class FileDigest:
     """A file that data came from; `path` is relative to the data root, with forward slashes."""
@@ -140,6 +159,7 @@ class Dataset:
     """The items of one task, split and language.
 
     pool   candidates, shared by all languages of a ranking task (same object each time).
+    tuning the items that the evaluator tunes on, where they are not the scored ones.
     notes  what a reader of the score must know: "stand-in: ...", "cut: 300 of 5,010 items",
            "split dev stands in for test (stripped)".
     """
@@ -151,3 +171,4 @@ class Dataset:
     pool: tuple[Candidate, ...] = ()
     files: tuple[FileDigest, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    tuning: Dataset | None = None

@@ -22,12 +22,13 @@ class BitextEvaluator:
     """
 
     kind = "bitext"
+    asks = "embed"
 
     def evaluate(self, model: Any, data: Dataset, task: TaskCard, metric: Metric) -> Outcome:
         """Raises PluginError when `model` can't embed or breaks its contract, DataError when
         there is nothing to score or a query has not exactly one target of the pool."""
         if not isinstance(model, Embedder):
-            raise lacks(model, "embed", self.kind)
+            raise lacks(model, self.asks, self.kind)
         items = scorable(data, Query)
         ids = [candidate.id for candidate in data.pool]
         known = set(ids)

@@ -19,12 +19,13 @@ class ChoiceEvaluator:
     """
 
     kind = "choice"
+    asks = "choose"
 
     def evaluate(self, model: Any, data: Dataset, task: TaskCard, metric: Metric) -> Outcome:
         """Raises PluginError when `model` can't choose or breaks its contract, DataError when
         there is nothing to score or the items have not equally many options."""
         if not isinstance(model, Chooser):
-            raise lacks(model, "choose", self.kind)
+            raise lacks(model, self.asks, self.kind)
         items = scorable(data, Choice)
         count = len(items[0].options)
         for item in items:

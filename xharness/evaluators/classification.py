@@ -19,12 +19,13 @@ class ClassificationEvaluator:
     """
 
     kind = "classification"
+    asks = "classify"
 
     def evaluate(self, model: Any, data: Dataset, task: TaskCard, metric: Metric) -> Outcome:
         """Raises PluginError when `model` can't classify or breaks its contract, DataError
         when there is nothing to score or a gold label is not in the card."""
         if not isinstance(model, Classifier):
-            raise lacks(model, "classify", self.kind)
+            raise lacks(model, self.asks, self.kind)
         items = scorable(data, Pair)
         for item in items:
             if item.label not in task.labels:

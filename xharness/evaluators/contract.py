@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from xharness.data.items import Choice, Dataset, Pair, Query, Question, Sentence
+from xharness.data.items import Dataset, Item
 from xharness.errors import DataError, PluginError
 
-ItemType = TypeVar("ItemType", Pair, Choice, Sentence, Question, Query)
+ItemType = TypeVar("ItemType", bound=Item)
 
 
 def lacks(model: object, method: str, kind: str) -> PluginError:

@@ -28,6 +28,7 @@ class RankingEvaluator:
     """
 
     kind = "ranking"
+    asks = "embed"
 
     def __init__(self) -> None:
         self._model: weakref.ref[Any] | None = None
@@ -38,7 +39,7 @@ class RankingEvaluator:
         """Raises PluginError when `model` can't embed or breaks its contract, DataError when
         there is nothing to score, a target is not in the pool or two queries share an id."""
         if not isinstance(model, Embedder):
-            raise lacks(model, "embed", self.kind)
+            raise lacks(model, self.asks, self.kind)
         items = scorable(data, Query)
         where = f"{data.task}/{data.language}"
         known = {candidate.id for candidate in data.pool}

@@ -24,12 +24,13 @@ class SpanEvaluator:
     """
 
     kind = "span"
+    asks = "extract"
 
     def evaluate(self, model: Any, data: Dataset, task: TaskCard, metric: Metric) -> Outcome:
         """Raises PluginError when `model` can't extract or breaks its contract, DataError when
         there is nothing to score or two questions share an id."""
         if not isinstance(model, Extractor):
-            raise lacks(model, "extract", self.kind)
+            raise lacks(model, self.asks, self.kind)
         items = scorable(data, Question)
         returned = model.extract(
             [item.question for item in items], [item.context for item in items]

@@ -22,13 +22,14 @@ class TaggingEvaluator:
     """
 
     kind = "tagging"
+    asks = "tag"
 
     def evaluate(self, model: Any, data: Dataset, task: TaskCard, metric: Metric) -> Outcome:
         """Raises PluginError when `model` can't tag or breaks its contract, DataError when
         there is nothing to score or a gold tag is not in the card (another tag scheme would
         otherwise pass for a bad model)."""
         if not isinstance(model, Tagger):
-            raise lacks(model, "tag", self.kind)
+            raise lacks(model, self.asks, self.kind)
         items = scorable(data, Sentence)
         for item in items:
             self._demand_tags(item, data, task)

@@ -23,11 +23,12 @@ from xharness.errors import CardError, DataError
 from xharness.inference.backbone import Backbone, choose_device
 from xharness.inference.packing import Encoded, Hidden, is_causal
 
+# By what an evaluator asks of a model.
 CLASSES: dict[str, Any] = {
-    "classification": AutoModelForSequenceClassification,
-    "choice": AutoModelForMultipleChoice,
-    "tagging": AutoModelForTokenClassification,
-    "span": AutoModelForQuestionAnswering,
+    "classify": AutoModelForSequenceClassification,
+    "choose": AutoModelForMultipleChoice,
+    "tag": AutoModelForTokenClassification,
+    "extract": AutoModelForQuestionAnswering,
 }
 
 
@@ -40,14 +41,21 @@ class FineTuned(nn.Module):
     """
 
     def __init__(
-        self, name: str, folder: Path, identity: Mapping[str, Any], task: TaskCard, device: str
+        self,
+        name: str,
+        folder: Path,
+        identity: Mapping[str, Any],
+        task: TaskCard,
+        asks: str,
+        device: str,
     ) -> None:
         super().__init__()
         self.task = task
+        self.asks = asks
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
         try:
-            module, found = CLASSES[task.kind].from_pretrained(
+            module, found = CLASSES[asks].from_pretrained(
                 folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True
             )
         except ValueError as error:
@@ -59,9 +67,9 @@ class FineTuned(nn.Module):
             )
         self.module = module.eval().to(choose_device(device))
         self.module.config.use_cache = False
-        self.order, labels = _order(name, module.config.id2label, task)
+        self.order, labels = _order(name, module.config.id2label, task, asks)
         causal = is_causal(module.base_model)
-        self.by_length = causal and task.kind == "classification"
+        self.by_length = causal and asks == "classify"
         if self.by_length:
             # Such heads read the last token that is not padding; no token is, in equal lengths.
             module.config.pad_token_id = -1
@@ -79,12 +87,12 @@ class FineTuned(nn.Module):
 
     def hidden(self, sequences: Sequence[Encoded]) -> Hidden:
         """Logits: one row a sequence (pairs, options), or one a token (tags; start and end)."""
-        if self.task.kind in ("classification", "choice"):
+        if self.asks in ("classify", "choose"):
             rows = self._rows(sequences)[:, self.order]
             return Hidden(rows, list(range(len(rows))), [1] * len(rows))
         lengths = [len(sequence.ids) for sequence in sequences]
         out = self._run(sequences)
-        if self.task.kind == "span":
+        if self.asks == "extract":
             logits = torch.stack((out.start_logits, out.end_logits), dim=-1)
         else:
             logits = out.logits[:, :, self.order]
@@ -114,7 +122,7 @@ class FineTuned(nn.Module):
         def rows(lists: list[list[int]], filler: int) -> Tensor:
             filled = [[*numbers, *[filler] * (longest - len(numbers))] for numbers in lists]
             batch = torch.tensor(filled, device=device)
-            return batch[:, None] if self.task.kind == "choice" else batch  # (B, 1, T): one option
+            return batch[:, None] if self.asks == "choose" else batch  # (B, 1, T): one option
 
         inputs = {
             "input_ids": rows([s.ids for s in sequences], pad),
@@ -125,16 +133,16 @@ class FineTuned(nn.Module):
         return self.module(**inputs)
 
 
-def _order(name: str, found: Mapping[int, str], task: TaskCard) -> tuple[list[int], str]:
+def _order(name: str, found: Mapping[int, str], task: TaskCard, asks: str) -> tuple[list[int], str]:
     """The model's output for each of the card's labels, and how it was found."""
-    if task.kind == "choice":
+    if asks == "choose":
         return [0], ""
     numbers = {str(label).casefold(): i for i, label in found.items()}
     wanted = [label.casefold() for label in task.labels]
     if set(wanted) <= set(numbers):
         return [numbers[label] for label in wanted], "by name"
     unnamed = all(re.fullmatch(r"label_\d+", label) for label in numbers)
-    if task.kind != "span" and not (unnamed and len(numbers) == len(wanted)):
+    if asks != "extract" and not (unnamed and len(numbers) == len(wanted)):
         raise CardError(
             f"checkpoint {name!r} has the labels {', '.join(map(str, found.values()))}; "
             f"task {task.name!r} needs {', '.join(task.labels)}"

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from xharness.cards import Lora, Recipe, TaskCard
 from xharness.data.items import Choice, Item, Match, Pair, Question, Sentence
-from xharness.errors import DataError
+from xharness.errors import DataError, PluginError
 from xharness.inference.backbone import Backbone
 from xharness.inference.features import (
     answer_target,
@@ -49,15 +49,26 @@ class Example:
         return sum(len(sequence.ids) for sequence in self.sequences)
 
 
+def cannot(asks: str, task: TaskCard) -> PluginError:
+    return PluginError(
+        f"tasks of kind {task.kind!r} ask a model to {asks!r}, which a network with a head can't: "
+        f"evaluate {task.name!r} with a producer whose models can."
+    )
+
+
 class Network(nn.Module):
-    """The head is new, from `seed`; `freeze_embeddings` keeps the word, position and type
-    embeddings as they are. With `lora` all of the backbone stays as it is, and low-rank updates,
-    new from `seed` too, are trained beside its linear layers."""
+    """The head is the one that `asks` needs (see `roles.Evaluator`) and new, from `seed`;
+    `freeze_embeddings` keeps the word, position and type embeddings as they are. With `lora` all
+    of the backbone stays as it is, and low-rank updates, new from `seed` too, are trained beside
+    its linear layers.
+
+    Raises PluginError when no head can do what is asked for."""
 
     def __init__(
         self,
         backbone: Backbone,
         task: TaskCard,
+        asks: str,
         *,
         seed: int,
         freeze_embeddings: bool = False,
@@ -66,22 +77,25 @@ class Network(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.task = task
+        self.asks = asks
         self.module = backbone.module
-        self.batchable = task.kind != "ranking"  # in-batch negatives need the whole batch
+        self.batchable = asks != "embed"  # in-batch negatives need the whole batch
         config = self.module.config
         dropout = getattr(config, "hidden_dropout_prob", getattr(config, "dropout", 0.1))
         width, pooling = backbone.hidden_size, str(backbone.profile.head)
         self.head: nn.Module
-        if task.kind == "classification":
+        if asks == "classify":
             self.head = PooledHead(width, len(task.labels), pooling, dropout)
-        elif task.kind == "choice":
+        elif asks == "choose":
             self.head = PooledHead(width, 1, pooling, dropout)
-        elif task.kind == "tagging":
+        elif asks == "tag":
             self.head = TokenHead(width, len(task.labels), dropout)
-        elif task.kind == "span":
+        elif asks == "extract":
             self.head = TokenHead(width, 2, dropout)
-        else:
+        elif asks == "embed":
             self.head = ScaleHead()
+        else:
+            raise cannot(asks, task)
         initialise(self.head, seed)
         self.head.to(self.module.device)
         self.lora = lora
@@ -126,9 +140,11 @@ class Network(nn.Module):
     ) -> list[Example]:
         """Tokenised training examples; `generator` chooses the windows without the answer.
 
-        Raises DataError for a label that the task's card does not have.
+        Raises DataError for a label that the task's card does not have, PluginError for items
+        that no head is trained on.
         """
-        kind = type(items[0]) if items else None
+        if not items:
+            return []
         makers: dict[Any, Any] = {
             Pair: self._pairs,
             Choice: self._choices,
@@ -136,25 +152,28 @@ class Network(nn.Module):
             Question: self._questions,
             Match: self._matches,
         }
-        return makers[kind](items, recipe, generator) if kind else []
+        kind = type(items[0])
+        if kind not in makers:
+            raise PluginError(f"{self.task.name}: no head is trained on {kind.__name__} items.")
+        examples: list[Example] = makers[kind](items, recipe, generator)
+        return examples
 
     def loss(self, examples: Sequence[Example]) -> Tensor:
         """() mean loss over the examples' units."""
         hidden_or_vectors = [s for example in examples for s in example.sequences]
-        kind = self.task.kind
-        if kind == "ranking":
+        if self.asks == "embed":
             vectors = normalize(self.vectors(hidden_or_vectors), dim=1)
             scores = self.head(vectors[0::2], vectors[1::2])  # (B, B)
             return cross_entropy(scores, torch.arange(len(scores), device=scores.device))
         hidden = self.hidden(hidden_or_vectors)
         device = hidden.states.device
-        if kind in ("classification", "choice"):
+        if self.asks in ("classify", "choose"):
             logits = self.head(hidden)  # (B, K), or (B * C, 1)
-            if kind == "choice":
+            if self.asks == "choose":
                 logits = logits.view(len(examples), -1)
             return cross_entropy(logits, torch.tensor([e.target for e in examples], device=device))
         logits = self.head(hidden.states)  # (T, tags) or (T, 2)
-        if kind == "tagging":
+        if self.asks == "tag":
             rows, tags = [], []
             for start, example in zip(hidden.starts, examples, strict=True):
                 rows += [start + position for position, _ in example.target]

@@ -22,7 +22,7 @@ from xharness.inference.features import (
     encode_texts,
 )
 from xharness.inference.nbest import best_spans
-from xharness.inference.network import Network
+from xharness.inference.network import Network, cannot
 from xharness.inference.onednn import fast_linears, gemm
 from xharness.inference.packing import PACK_TOKENS, Encoded, Hidden, batches
 from xharness.plugins.roles import Span
@@ -32,18 +32,20 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-def predictor(network: Network, task: TaskCard, batch_tokens: int | None = None) -> Any:
+def predictor(network: Network, task: TaskCard, asks: str, batch_tokens: int | None = None) -> Any:
     """What can predict on `task` with this network: an object with the one method that the
-    task's kind needs. `batch_tokens` is the size of one forward pass; None chooses by device."""
+    task's evaluator `asks` for. `batch_tokens` is the size of one forward pass; None chooses by
+    device. Raises PluginError for a method that networks don't have."""
     classes: dict[str, type[_Predictor]] = {
-        "classification": PairPredictor,
-        "choice": ChoicePredictor,
-        "tagging": TagPredictor,
-        "span": SpanPredictor,
-        "bitext": TextPredictor,
-        "ranking": TextPredictor,
+        "classify": PairPredictor,
+        "choose": ChoicePredictor,
+        "tag": TagPredictor,
+        "extract": SpanPredictor,
+        "embed": TextPredictor,
     }
-    return classes[task.kind](network, task, batch_tokens)
+    if asks not in classes:
+        raise cannot(asks, task)
+    return classes[asks](network, task, batch_tokens)
 
 
 class _Predictor:

@@ -52,7 +52,7 @@ def xharness_evaluators() -> Sequence[type]:  # type: ignore[empty-body]
 
     When: once, when the first evaluator is looked up.
     Arguments: none.
-    Return: classes with a `kind` that play `xharness.plugins.roles.Evaluator`,
+    Return: classes with `kind` and `asks` that play `xharness.plugins.roles.Evaluator`,
         made without arguments once for each run. None means no evaluators.
     Order: none; two evaluators of one kind are refused.
     If it raises: an error, since an evaluator was asked for; the message names the plugin.
@@ -75,13 +75,28 @@ def xharness_metrics() -> Sequence[Any]:  # type: ignore[empty-body]
 
 
 @hookspec
+def xharness_readers() -> Sequence[Any]:  # type: ignore[empty-body]
+    """Readers of file formats that task cards can name.
+
+    When: once, when the first file of a release folder is read.
+    Arguments: none.
+    Return: `xharness.plugins.roles.Reader`s: a name and a function that yields items. None means
+        no readers.
+    Order: none; two readers with one name are refused.
+    If it raises: an error, since a reader was asked for; the message names the plugin.
+    Since: 0.1.
+    """
+
+
+@hookspec
 def xharness_sources() -> Sequence[type]:  # type: ignore[empty-body]
     """Places that data comes from.
 
     When: once, when `--data` is resolved.
     Arguments: none.
     Return: classes with a `name` that play `xharness.plugins.roles.Source`, made without
-        arguments when `--data` is their name (the source `release` is made with the folder).
+        arguments when `--data` is their name (the source `release` is made with the folder and
+        the look-up of readers).
         None means no sources.
     Order: none; two sources with one name are refused.
     If it raises: an error that names the plugin.

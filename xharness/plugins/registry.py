@@ -12,7 +12,7 @@ import pluggy
 from xharness.errors import PluginError, UnknownName
 from xharness.plugins.manager import Plugin
 
-FAMILIES = ("producer", "evaluator", "metric", "source", "backbone")
+FAMILIES = ("producer", "evaluator", "metric", "reader", "source", "backbone")
 
 
 class Registry:

@@ -5,7 +5,7 @@ Letters: N items, K labels, C options, W words, T tags, D embedding width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
@@ -79,9 +79,15 @@ class Outcome:
 
 
 class Evaluator(Protocol):
-    """Runs a model on one language of a task and scores it; knows nothing of files or torch."""
+    """Runs a model on one language of a task and scores it; knows nothing of files or torch.
+
+    kind  the kind of task, as cards name it.
+    asks  the method that a model needs for it: `classify`, `choose`, `tag`, `extract` or
+          `embed`, which networks with heads have, or one that only a producer of your own makes.
+    """
 
     kind: str
+    asks: str
 
     def evaluate(self, model: Any, data: Any, task: TaskCard, metric: Metric) -> Outcome:
         """`data` is a `xharness.data.items.Dataset`, `metric` the one that the card names.
@@ -107,6 +113,16 @@ class Scored(NamedTuple):
     values: dict[str, float]
     per_item: dict[str, npt.NDArray[Any]]
     variants: Mapping[str, str] = {}
+
+
+class Reader(NamedTuple):
+    """A file format. `read(file, ask, **options)` takes a `xharness.data.files.DataFile`, a
+    `xharness.data.readers.ask.Ask` and the options of the card's layout, and yields items and,
+    for retrieval, candidates. It raises DataError, with path and line, where a file is not as
+    the format says, and leaves out an item's label where that was stripped."""
+
+    name: str
+    read: Callable[..., Iterator[Any]]
 
 
 class Source(Protocol):

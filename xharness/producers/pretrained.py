@@ -37,16 +37,17 @@ class Pretrained(Producer):
         from xharness.inference.predictor import predictor
 
         named = _checkpoint(card, task, context)
+        asks = context.evaluator(task.kind).asks
         network: Any
-        if task.kind in CLASSES:
+        if asks in CLASSES:
             name = str(named.backbone)
             identity = context.identify(named)
-            network = FineTuned(name, local_folder(name), identity, task, context.device)
+            network = FineTuned(name, local_folder(name), identity, task, asks, context.device)
         else:
-            network = Network(context.backbone(named), task, seed=0, freeze_embeddings=True)
+            network = Network(context.backbone(named), task, asks, seed=0, freeze_embeddings=True)
         if context.dtype == "bf16":
             network.module.to(torch.bfloat16)
-        model = predictor(network, task, context.batch_tokens)
+        model = predictor(network, task, asks, context.batch_tokens)
         profile = network.backbone.profile
         return Produced(model, network.backbone.info, profile, {"gemm": model.gemm})
 

@@ -22,8 +22,9 @@ class Standard(Producer):
     """Trains on the tasks that a task card (or the model card, for that task) names in
     `train_on`, one phase each, and evaluates the last one's model.
 
-    A head is carried on where the next phase has the same kind and labels, as in the official
-    Social IQa -> COPA chain (google-research/xtreme, scripts/train_xcopa.sh); else it is new.
+    A head is carried on where the next phase asks for the same with the same labels, as in the
+    official Social IQa -> COPA chain (google-research/xtreme, scripts/train_xcopa.sh); else it
+    is new.
     Retrieval tasks use the encoder of the last phase, whatever its head was.
     """
 
@@ -35,7 +36,7 @@ class Standard(Producer):
             trained_on = context.tasks[name]
             phases.append(_phase(card, task, trained_on, phases, context))
         if phases:
-            _check_fits(card, phases[-1].task, task)
+            _check_fits(card, phases[-1].task, task, context)
         return phases
 
     def train(self, card: ModelCard, lineage: Sequence[Phase], context: Context) -> None:
@@ -50,9 +51,11 @@ class Standard(Producer):
         with FileLock(folder.with_suffix(".lock")):
             if folder.is_dir():  # another process trained it while this one waited
                 return
+            evaluator = context.evaluator(phase.task.kind)
             network = Network(
                 context.backbone(card),
                 phase.task,
+                evaluator.asks,
                 seed=stream(phase.seed, "head"),
                 freeze_embeddings=phase.recipe.freeze_embeddings,
                 lora=phase.recipe.lora,
@@ -62,7 +65,7 @@ class Standard(Producer):
                 checkpoint.load(
                     checkpoint_folder(context.checkpoints, previous.address),
                     network,
-                    head=_same_head(previous.task, phase.task),
+                    head=_same_head(previous.task, phase.task, context),
                 )
             data = context.source.load(phase.task, "train", SOURCE_LANGUAGE)
             examples = network.examples(
@@ -74,8 +77,7 @@ class Standard(Producer):
 
                 def dev_score() -> float:
                     # A new predictor each time: an old one remembers the old weights' outputs.
-                    model = predictor(network, phase.task, context.batch_tokens)
-                    evaluator = context.evaluator(phase.task.kind)
+                    model = predictor(network, phase.task, evaluator.asks, context.batch_tokens)
                     metric = context.metric(phase.task.metric)
                     values = evaluator.evaluate(model, dev, phase.task, metric).values
                     return sum(values[v] for v in phase.task.score) / len(phase.task.score)
@@ -108,9 +110,11 @@ class Standard(Producer):
 
         backbone = context.backbone(card)
         last = lineage[-1] if lineage else None
+        trained_on = last.task if last else task
         network = Network(
             backbone,
-            last.task if last else task,
+            trained_on,
+            context.evaluator(trained_on.kind).asks,
             seed=0,
             freeze_embeddings=last.recipe.freeze_embeddings if last else True,
             lora=last.recipe.lora if last else None,
@@ -121,7 +125,8 @@ class Standard(Producer):
             merge_updates(network.module)
         if context.dtype == "bf16":
             network.module.to(torch.bfloat16)
-        model = predictor(network, task, context.batch_tokens)
+        asks = context.evaluator(task.kind).asks
+        model = predictor(network, task, asks, context.batch_tokens)
         return Produced(model, backbone.info, backbone.profile, {"gemm": model.gemm})
 
 
@@ -187,12 +192,15 @@ def _selection(
     return recipe, ""
 
 
-def _same_head(one: TaskCard, other: TaskCard) -> bool:
-    return one.kind == other.kind and one.labels == other.labels
+def _same_head(one: TaskCard, other: TaskCard, context: Context) -> bool:
+    if one.kind == other.kind:  # evaluators import heavy libraries; planning seldom needs one
+        return one.labels == other.labels
+    asked = {context.evaluator(task.kind).asks for task in (one, other)}
+    return len(asked) == 1 and one.labels == other.labels
 
 
-def _check_fits(card: ModelCard, trained: TaskCard, task: TaskCard) -> None:
-    if task.kind in ("bitext", "ranking") or _same_head(trained, task):
+def _check_fits(card: ModelCard, trained: TaskCard, task: TaskCard, context: Context) -> None:
+    if _same_head(trained, task, context) or context.evaluator(task.kind).asks == "embed":
         return
     raise CardError(
         f"model {card.name!r} can't be evaluated on {task.name!r} ({task.kind}, "

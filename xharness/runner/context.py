@@ -31,7 +31,7 @@ def open_source(name: str, registry: Registry) -> Source:
             "take the bundled sample: --data sample"
         )
     part = registry.get("source", "release")
-    return part(Path(name))  # type: ignore[no-any-return]
+    return part(Path(name), lambda reader: registry.get("reader", reader))  # type: ignore[no-any-return]
 
 
 def prepare(

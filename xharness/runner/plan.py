@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -16,7 +16,14 @@ import msgspec
 from xharness.cards import ModelCard, SuiteCard, TaskCard, digest
 from xharness.data.evaluation_split import load_for_evaluation
 from xharness.data.items import Dataset
-from xharness.errors import DataError, MissingData, UnknownName, XharnessError
+from xharness.errors import (
+    CardError,
+    DataError,
+    MissingData,
+    PluginError,
+    UnknownName,
+    XharnessError,
+)
 from xharness.plugins.roles import Context, Phase, Producer, Source
 from xharness.records import CellRecord
 from xharness.runs.folder import RunFolder, cell_id
@@ -172,15 +179,7 @@ def limited(data: Dataset, limit: float | None) -> Dataset:
     if count >= len(data.items):
         return data
     note = f"limited to the first {count:,} of {len(data.items):,} items"
-    return Dataset(
-        data.task,
-        data.split,
-        data.language,
-        data.items[:count],
-        data.pool,
-        data.files,
-        (*data.notes, note),
-    )
+    return replace(data, items=data.items[:count], notes=(*data.notes, note))
 
 
 def make_plan(
@@ -194,7 +193,8 @@ def make_plan(
 ) -> Plan:
     """The plan for a request; `contexts` holds one for each seed.
 
-    Raises UnknownName for tasks and languages that nothing has, DataError with all the files
+    Raises UnknownName for tasks and languages that nothing has, CardError for kinds of task that
+    no evaluator has, DataError with all the files
     that can't be read, XharnessError when nothing is selected.
     """
     names = select("task", request.tasks, suite.tasks)
@@ -212,6 +212,7 @@ def make_plan(
         for name in names
         if data[name]
     ]
+    _check_kinds(jobs)
     if not jobs:
         raise NothingSelected(
             f"none of the languages {', '.join(wanted)} is in the tasks {', '.join(names)}"
@@ -223,6 +224,20 @@ class NothingSelected(XharnessError):
     """The request selects no cell at all."""
 
     exit_code = 5
+
+
+def _check_kinds(jobs: Iterable[Job]) -> None:
+    """Raises CardError for tasks of a kind that no evaluator has."""
+    complaints = {}
+    for job in jobs:
+        # Evaluators import heavy libraries; a plan whose cells are all done needs none.
+        if any(cell.done is None for cell in job.cells):
+            try:
+                job.context.evaluator(job.task.kind)
+            except UnknownName as error:
+                complaints[job.task.name] = f"task {job.task.name!r}: {error}"
+    if complaints:
+        raise CardError("\n".join(complaints.values()))
 
 
 def _load(
@@ -309,7 +324,8 @@ def _inputs(
 
 def measured(task: TaskCard, data: Dataset) -> dict[str, Any]:
     """What is measured in a cell, apart from model, hardware and versions."""
-    return {
+    tuned_on = {"tuning": gold_sha256(data.tuning)} if data.tuning else {}
+    return tuned_on | {
         "task": task.name,
         "version": task.version,
         "metric": task.metric,
@@ -338,7 +354,9 @@ def _gold(item: Any) -> Any:
     for name in ("label", "tags", "answers", "targets"):
         if hasattr(item, name):
             return getattr(item, name)
-    raise TypeError(f"{type(item).__name__} has no gold label")
+    raise PluginError(
+        f"{type(item).__name__} has its gold in none of the fields label, tags, answers, targets."
+    )
 
 
 def _still_valid(record: CellRecord, inputs: str, task: TaskCard, folder: RunFolder | None) -> bool:

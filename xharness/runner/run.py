@@ -196,7 +196,6 @@ def _model(job: Job, produced: Produced | None) -> ModelRecord:
         identity = produced.backbone
     elif job.pending:  # one that can't be made may have nothing to be identified by
         identity = job.producer.identify(job.card, job.task, job.context)
-    takes_vectors = job.task.kind in ("bitext", "ranking")
     return ModelRecord(
         name=job.card.name,
         producer=job.card.producer,
@@ -207,8 +206,12 @@ def _model(job: Job, produced: Produced | None) -> ModelRecord:
             for p in job.lineage
         ],
         dtype=job.context.dtype,
-        profile=produced.profile if produced and takes_vectors else None,
+        profile=produced.profile if produced and _takes_vectors(job) else None,
     )
+
+
+def _takes_vectors(job: Job) -> bool:
+    return job.context.evaluator(job.task.kind).asks == "embed"
 
 
 def _language(code: str) -> LanguageRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,6 @@ from xharness.cards import Files, TaskCard
 from xharness.data.files import DataFile
 from xharness.data.items import Candidate, Choice, Dataset, FileDigest, Item, Query
 from xharness.data.languages import english_name, iso3
-from xharness.data.readers import READERS
 from xharness.data.readers.ask import Ask
 from xharness.errors import (
     STRIPPED,
@@ -24,8 +23,8 @@ from xharness.errors import (
     CardError,
     DataError,
     MissingData,
-    UnknownName,
 )
+from xharness.plugins.roles import Reader
 
 CHOICES_FILE = "xharness-data.yaml"
 STAND_IN = "standin_"
@@ -45,7 +44,7 @@ class Found:
 
 
 class ReleaseFolder:
-    """Reads datasets from below `root`; each is read once.
+    """Reads datasets from below `root`; each is read once. `reader` finds a reader by name.
 
     A layout's pattern is matched against the end of a file's path, the root's own name included.
     Files named `standin_*` hold other records that stand in for training data: they are read
@@ -55,10 +54,11 @@ class ReleaseFolder:
 
     name = "release"
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, reader: Callable[[str], Reader]) -> None:
         if not root.is_dir():
             raise DataError(f"no release folder at {root}")
         self.root = root
+        self._reader = reader
         self._root_name = root.resolve().name
         self._files = _walk(root)
         self._choices = _read_choices(root)
@@ -144,16 +144,14 @@ class ReleaseFolder:
         return Dataset(task.name, split, language, tuple(items), pool, tuple(files), tuple(notes))
 
     def _read(self, task: TaskCard, found: Found, split: str, language: str) -> _Read:
-        reader = READERS.get(found.layout.reader)
-        if reader is None:
-            raise UnknownName("reader", found.layout.reader, READERS, f"Task {task.name!r} asks.")
+        read_file = self._reader(found.layout.reader).read
         read = _Read([], [], [], [])
         options = {
             key: fill_in(value, language) if isinstance(value, str) else value
             for key, value in found.layout.options.items()
         }
         try:
-            signature(reader).bind(None, None, **options)
+            signature(read_file).bind(None, None, **options)
         except TypeError as error:
             raise CardError(
                 f"task {task.name!r}, reader {found.layout.reader!r}: {error}"
@@ -162,7 +160,7 @@ class ReleaseFolder:
             file = DataFile(path)
             before = len(read.items) + len(read.pool)
             ask = Ask(language, tuple(task.labels), split == "train", len(read.items))
-            for one in reader(file, ask, **options):
+            for one in read_file(file, ask, **options):
                 if isinstance(one, Candidate):
                     read.pool.append(one)
                 else:

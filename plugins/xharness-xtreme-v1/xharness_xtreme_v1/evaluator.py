@@ -1,0 +1,88 @@
+"""Sentences whose translation, if there is one at all, is searched in another corpus."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from xharness.cards import TaskCard
+from xharness.data.items import Candidate, Dataset
+from xharness.evaluators.contract import lacks, scorable
+from xharness.evaluators.search import embed_unit
+from xharness.plugins.roles import Embedder, Metric, Outcome
+from xharness_xtreme_v1.items import ForeignSentence
+from xharness_xtreme_v1.margin import NEIGHBOURS, Pairs, best_threshold, mine
+
+
+class MiningEvaluator:
+    """Predicts the mined pairs whose score reaches the threshold with the best F1 on the items to
+    tune on, or on the scored ones where the data set has no others.
+
+    Equal sentences of a side are mined as one. What was mined with a sentence that occurs twice
+    is dropped, since its id is not known.
+    Submission: `source id TAB candidate id`, highest score first. Values also {"threshold"}; per
+    item also {"predicted"}: (N,) row in the pool or -1, and {"score"}: (N,) of the mined pair,
+    NaN without one.
+    Source: google-research/xtreme third_party/utils_retrieve.py, `bucc_eval`.
+    """
+
+    kind = "mining"
+    asks = "embed"
+
+    def evaluate(self, model: Any, data: Dataset, task: TaskCard, metric: Metric) -> Outcome:
+        """Raises PluginError when `model` can't embed or breaks its contract, DataError when
+        there is nothing to mine or no gold pair."""
+        if not isinstance(model, Embedder):
+            raise lacks(model, self.asks, self.kind)
+        items = scorable(data, ForeignSentence)
+        mined = _mined(model, items, data.pool)
+        if data.tuning is None:
+            threshold = _threshold(mined, items, data.pool)
+        else:
+            known = scorable(data.tuning, ForeignSentence)
+            pool = data.tuning.pool
+            threshold = _threshold(_mined(model, known, pool), known, pool)
+        predicted, score = np.full(len(items), -1), np.full(len(items), np.nan)
+        score[mined.sources] = mined.scores
+        passes = mined.scores >= threshold
+        predicted[mined.sources[passes]] = mined.targets[passes]
+        ids = [candidate.id for candidate in data.pool]
+        scored = metric(
+            [item.targets for item in items],
+            [[ids[row]] if row >= 0 else [] for row in predicted],
+            data.language,
+        )
+        kept = zip(mined.sources[passes], mined.targets[passes], strict=True)
+        tuned_on = (data.tuning or data).split
+        return Outcome(
+            {**scored.values, "threshold": threshold},
+            {**scored.per_item, "predicted": predicted, "score": score},
+            "".join(f"{items[source].id}\t{ids[target]}\n" for source, target in kept),
+            {"f1": f"ratio margin, {NEIGHBOURS} neighbours, threshold tuned on {tuned_on}"},
+        )
+
+
+def _mined(model: Embedder, items: Sequence[ForeignSentence], pool: Sequence[Candidate]) -> Pairs:
+    """Mined pairs as rows of items and pool."""
+    sources, targets = (list(dict.fromkeys(side.text for side in s)) for s in (items, pool))
+    pairs = mine(embed_unit(model, sources, "query"), embed_unit(model, targets, "candidate"))
+    source_rows, target_rows = _rows(sources, items), _rows(targets, pool)
+    rows = source_rows[pairs.sources], target_rows[pairs.targets]
+    known = (rows[0] >= 0) & (rows[1] >= 0)
+    return Pairs(rows[0][known], rows[1][known], pairs.scores[known])
+
+
+def _rows(texts: Sequence[str], sentences: Sequence[ForeignSentence] | Sequence[Candidate]) -> Any:
+    """(texts,) the row of the one sentence with the text, -1 when there are several."""
+    counts = Counter(sentence.text for sentence in sentences)
+    row = {sentence.text: i for i, sentence in enumerate(sentences)}
+    return np.array([row[text] if counts[text] == 1 else -1 for text in texts])
+
+
+def _threshold(mined: Pairs, items: Sequence[ForeignSentence], pool: Sequence[Candidate]) -> float:
+    gold = [item.targets or () for item in items]
+    correct = [pool[t].id in gold[s] for s, t in zip(mined.sources, mined.targets, strict=True)]
+    return best_threshold(mined.scores, np.array(correct, bool), sum(map(len, gold)))
