@@ -140,6 +140,30 @@ def test_the_fallback_stands_in_for_what_is_absent_or_stripped(tmp_path: Path) -
     assert load_for_evaluation(source, card(), "en", "dev").notes[0].startswith("split dev instead")
 
 
+def test_what_is_tuned_on_comes_along_or_is_said_to_be_what_is_scored(tmp_path: Path) -> None:
+    write(tmp_path, "toy/dev-en.tsv", "c\tX\n")
+    write(tmp_path, "toy/test-en.tsv")
+    write(tmp_path, "toy/dev-de.tsv")
+    source, tuned = release(tmp_path), card(tune_on="dev", sizes={"dev": 5})
+    data = load_for_evaluation(source, tuned, "en")
+    assert data.tuning == source.load(tuned, "dev", "en")
+    assert [file.path for file in data.files] == ["toy/test-en.tsv", "toy/dev-en.tsv"]
+    assert data.notes == ("tuned on dev: cut: 1 of 5 items",)
+    same = load_for_evaluation(source, tuned, "de")
+    assert same.tuning is None
+    assert same.notes[-1] == "tuned on the split that is scored, dev, so the score is too good"
+    write(tmp_path, "toy/test-fr.tsv")
+    with pytest.raises(MissingData, match="toy dev fr"):
+        load_for_evaluation(release(tmp_path), card(tune_on="dev"), "fr")
+
+
+def test_a_reader_that_nobody_has_has_a_near_miss(tmp_path: Path) -> None:
+    write(tmp_path, "x.tsv")
+    layout = {"path": "x.tsv", "reader": "taged"}
+    with pytest.raises(UnknownName, match="No reader named 'taged'. Did you mean 'tagged'?"):
+        release(tmp_path).load(card(data={"test": [layout]}), "test", "en")
+
+
 def test_an_id_that_stands_twice_is_an_error_in_evaluation_only(tmp_path: Path) -> None:
     asked = '{"id": "q1", "question": "q", "answers": [{"text": "b", "answer_start": 2}]}'
     text = f'{{"data": [{{"paragraphs": [{{"context": "a b", "qas": [{asked}, {asked}]}}]}}]}}'

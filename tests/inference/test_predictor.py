@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from xharness.cards import Profile
+from xharness.cards import Profile, TaskCard
+from xharness.errors import PluginError
 from xharness.inference.features import encode_questions
 from xharness.inference.network import Network
 from xharness.inference.predictor import predictor
@@ -38,6 +39,21 @@ SENTENCES = [("the", "abcdef", "cat"), ("sat",), (), ("abc", "the", "mat", "mat"
 def test_each_kind_has_its_capability(kind: str, role: Any, make_network: Make) -> None:
     network = make_network(kind, "A B")
     assert isinstance(predictor(network, network.task, network.asks), role)
+
+
+def test_what_a_kind_of_a_plugin_asks_for_decides_head_and_capability(make_network: Make) -> None:
+    backbone = make_network("classification", "A B").backbone
+    task = TaskCard(
+        name="own", kind="stance", description="", languages=[], metric="", official=[], score=[],
+        labels=["for", "against"],
+    )  # fmt: skip
+    network = Network(backbone, task, "classify", seed=1)
+    assert predictor(network, task, "classify").classify([("cat", "mat")]).shape == (1, 2)
+    assert predictor(network, task, "embed").embed(["cat"], "query").shape == (1, 32)
+    with pytest.raises(PluginError, match="kind 'stance' ask a model to 'rhyme'"):
+        predictor(network, task, "rhyme")
+    with pytest.raises(PluginError, match="evaluate 'own' with a producer"):
+        Network(backbone, task, "rhyme", seed=1)
 
 
 @pytest.mark.parametrize("architecture", ["bert", "xlm-roberta", "distilbert", "deberta-v2"])

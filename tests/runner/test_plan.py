@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import pytest
 from xharness.builtin import open_registry
 from xharness.cards import Catalogue
 from xharness.data.items import Dataset, Pair
-from xharness.errors import DataError, UnknownName, XharnessError
+from xharness.errors import CardError, DataError, UnknownName, XharnessError
 from xharness.runner.context import prepare
-from xharness.runner.plan import NothingSelected, Plan, Request, limited, select
+from xharness.runner.plan import NothingSelected, Plan, Request, limited, measured, select
 from xharness.runs.folder import RunFolder
 from xharness.testing.toys import World, make_world
 
@@ -121,6 +122,29 @@ def test_broken_data_stops_the_plan_and_names_the_file(world: World, tmp_path: P
     (release / "toy-spans" / "test-en.json").write_text('{"data": [{"para')
     with pytest.raises(DataError, match=r"toy-spans/test-en\.json"):
         plan_for(world, tasks=["toy-spans"], data=str(release))
+
+
+def test_a_kind_that_no_evaluator_has_stops_the_plan(world: World, tmp_path: Path) -> None:
+    registry = open_registry()
+    catalogue = Catalogue.load([*registry.card_folders(), world.cards])
+    card = msgspec.structs.replace(catalogue.tasks["toy-bitext"], kind="bittext")
+    catalogue.tasks["toy-bitext"] = card
+    request = Request(
+        models=["toy"], suite="toy", data=str(world.release), seeds=[42], tasks=["toy-bitext"]
+    )
+    with pytest.raises(
+        CardError, match="task 'toy-bitext': No evaluator named 'bittext'. Did you mean 'bitext'?"
+    ):
+        prepare(request, registry, catalogue)
+
+
+def test_tuning_on_other_items_is_another_measurement() -> None:
+    task = Catalogue.load(open_registry().card_folders()).tasks["xnli"]
+    alone = measured(task, dataset(3))
+    assert "tuning" not in alone
+    tuned = [measured(task, replace(dataset(3), tuning=dataset(n))) for n in (4, 5)]
+    assert tuned[0] != tuned[1]
+    assert {key: tuned[0][key] for key in alone} == alone
 
 
 def test_a_record_counts_as_done_only_with_the_same_inputs(world: World, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from xharness.evaluators.contract import lacks, scorable
 from xharness.evaluators.search import embed_unit
 from xharness.plugins.roles import Embedder, Metric, Outcome
 from xharness_xtreme_v1.items import ForeignSentence
-from xharness_xtreme_v1.margin import NEIGHBOURS, Pairs, best_threshold, mine
+from xharness_xtreme_v1.margin import NEIGHBOURS, Ints, Pairs, best_threshold, mine
 
 
 class MiningEvaluator:
@@ -65,21 +64,29 @@ class MiningEvaluator:
         )
 
 
+def identified(pairs: Pairs, items: Sequence[ForeignSentence], pool: Sequence[Candidate]) -> Pairs:
+    """Pairs of rows of items and pool, for `pairs` of rows of their distinct texts (in order of
+    first occurrence). A text that occurs twice can't be told by its id, so its pairs are dropped.
+    """
+    sources = _rows([item.text for item in items])[pairs.sources]
+    targets = _rows([candidate.text for candidate in pool])[pairs.targets]
+    known = (sources >= 0) & (targets >= 0)
+    return Pairs(sources[known], targets[known], pairs.scores[known])
+
+
 def _mined(model: Embedder, items: Sequence[ForeignSentence], pool: Sequence[Candidate]) -> Pairs:
-    """Mined pairs as rows of items and pool."""
-    sources, targets = (list(dict.fromkeys(side.text for side in s)) for s in (items, pool))
+    sources = list(dict.fromkeys(item.text for item in items))
+    targets = list(dict.fromkeys(candidate.text for candidate in pool))
     pairs = mine(embed_unit(model, sources, "query"), embed_unit(model, targets, "candidate"))
-    source_rows, target_rows = _rows(sources, items), _rows(targets, pool)
-    rows = source_rows[pairs.sources], target_rows[pairs.targets]
-    known = (rows[0] >= 0) & (rows[1] >= 0)
-    return Pairs(rows[0][known], rows[1][known], pairs.scores[known])
+    return identified(pairs, items, pool)
 
 
-def _rows(texts: Sequence[str], sentences: Sequence[ForeignSentence] | Sequence[Candidate]) -> Any:
-    """(texts,) the row of the one sentence with the text, -1 when there are several."""
-    counts = Counter(sentence.text for sentence in sentences)
-    row = {sentence.text: i for i, sentence in enumerate(sentences)}
-    return np.array([row[text] if counts[text] == 1 else -1 for text in texts])
+def _rows(texts: Sequence[str]) -> Ints:
+    """The row of each distinct text, -1 when it occurs more than once."""
+    rows: dict[str, int] = {}
+    for row, text in enumerate(texts):
+        rows[text] = -1 if text in rows else row
+    return np.array(list(rows.values()))
 
 
 def _threshold(mined: Pairs, items: Sequence[ForeignSentence], pool: Sequence[Candidate]) -> float:

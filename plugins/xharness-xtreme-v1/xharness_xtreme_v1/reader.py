@@ -28,12 +28,13 @@ def read(
     sources, candidates = _sentences(file), _sentences(beside)
     pairs = file.sibling(gold)
     targets: dict[str, list[str]] = {name: [] for name in sources}
-    for source, candidate in _columns(pairs) if pairs else ():
-        for name, known, where in ((source, sources, file), (candidate, candidates, beside)):
-            if name not in known:
-                raise pairs.error(f"{name!r} is no id in {where.path.name}")
-        if candidate not in targets[source]:
-            targets[source].append(candidate)
+    if pairs is not None:
+        for source, candidate in _columns(pairs):
+            for name, known, where in ((source, sources, file), (candidate, candidates, beside)):
+                if name not in known:
+                    raise pairs.error(f"{name!r} is no id in {where.path.name}")
+            if candidate not in targets[source]:
+                targets[source].append(candidate)
     yield from (Candidate(name, text) for name, text in candidates.items())
     for name, text in sources.items():
         yield ForeignSentence(name, text, tuple(targets[name]) if pairs else None)
