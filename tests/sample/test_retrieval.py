@@ -36,7 +36,7 @@ def embed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[list[s
     card = TaskCard(
         name="toy", kind="bitext", description="", languages=[], metric="", official=[], score=[]
     )
-    model = predictor(Network(backbone, card, seed=1), card)
+    model = predictor(Network(backbone, card, "embed", seed=1), card, "embed")
 
     def unit(texts: list[str]) -> Any:
         vectors = model.embed(texts, "query")

@@ -94,10 +94,9 @@ def xharness_sources() -> Sequence[type]:  # type: ignore[empty-body]
 
     When: once, when `--data` is resolved.
     Arguments: none.
-    Return: classes with a `name` that play `xharness.plugins.roles.Source`, made without
-        arguments when `--data` is their name (the source `release` is made with the folder and
-        the look-up of readers).
-        None means no sources.
+    Return: classes with a `name` that play `xharness.plugins.roles.Source`, made when `--data` is
+        their name with one argument, the look-up of readers by name (the source `release` with
+        the folder before it). None means no sources.
     Order: none; two sources with one name are refused.
     If it raises: an error that names the plugin.
     Since: 0.1.

@@ -13,7 +13,7 @@ from xharness.cache import cache_folder
 from xharness.cards import Catalogue, ModelCard, Recipe, TaskCard
 from xharness.errors import CardError, XharnessError
 from xharness.plugins.registry import Registry
-from xharness.plugins.roles import Context, Phase, Source
+from xharness.plugins.roles import Context, Phase, Reader, Source
 from xharness.runner.plan import Plan, Request, evaluated, make_plan
 from xharness.runs.folder import RunFolder
 
@@ -22,16 +22,21 @@ DATA_VARIABLE = "XHARNESS_DATA"
 
 def open_source(name: str, registry: Registry) -> Source:
     """The source that `--data` names: a registered one, else a release folder."""
+
+    def reader(name: str) -> Reader:
+        found: Reader = registry.get("reader", name)
+        return found
+
     if name in registry.names("source"):
         part: Any = registry.get("source", name)
-        return part()  # type: ignore[no-any-return]
+        return part(reader)  # type: ignore[no-any-return]
     if not Path(name).is_dir():
         raise XharnessError(
             f"--data {name!r} is no folder. Name a release folder, set {DATA_VARIABLE} to one, or "
             "take the bundled sample: --data sample"
         )
     part = registry.get("source", "release")
-    return part(Path(name), lambda reader: registry.get("reader", reader))  # type: ignore[no-any-return]
+    return part(Path(name), reader)  # type: ignore[no-any-return]
 
 
 def prepare(

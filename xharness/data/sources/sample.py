@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from xharness.data.items import Dataset
 from xharness.data.sample import official_files, texts
 from xharness.data.sample.official_files import FORMATS, Part
 from xharness.data.sources.release import ReleaseFolder, fill_in
+from xharness.plugins.roles import Reader
 
 NOTE = "bundled sample, not benchmark scores"
 _LAYOUT = "files"
@@ -38,8 +40,8 @@ class Sample:
 
     name = "sample"
 
-    def __init__(self) -> None:
-        self._folder = ReleaseFolder(release_folder(cache_folder() / "sample"))
+    def __init__(self, reader: Callable[[str], Reader]) -> None:
+        self._folder = ReleaseFolder(release_folder(cache_folder() / "sample"), reader)
 
     def load(self, task: TaskCard, split: str, language: str) -> Dataset:
         """As `ReleaseFolder.load`; each dataset is noted to be of the sample, and its size is not
