@@ -81,8 +81,8 @@ def xharness_sources() -> Sequence[type]:  # type: ignore[empty-body]
     When: once, when `--data` is resolved.
     Arguments: none.
     Return: classes with a `name` that play `xharness.plugins.roles.Source`, made without
-        arguments when `--data` is their name (the source `release` is made with the folder).
-        None means no sources.
+        arguments when `--data` is their name and with TEXT when it is `NAME:TEXT` (the source
+        `release` is made with the folder). None means no sources.
     Order: none; two sources with one name are refused.
     If it raises: an error that names the plugin.
     Since: 0.1.
