@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import xharness
 from xharness.builtin import open_registry
 from xharness.cards import Catalogue, ModelCard, RecipeCard, SuiteCard, TaskCard
-from xharness.data.readers import READERS
+from xharness.data.readers import READERS, TABLE_READERS, bound_reader
 from xharness.runs.leaderboard import suite_languages
 
 ROOT = Path(xharness.__file__).parents[1]
@@ -34,6 +35,12 @@ def test_a_task_has_a_reader_a_metric_an_evaluator_and_whole_recipes(task: TaskC
         assert {layout.reader for layout in layouts} <= set(READERS)
     for recipe in CATALOGUE.recipes:
         assert CATALOGUE.recipe(recipe, task).epochs > 0
+    for split, copy in task.hub.items():
+        assert split in task.data
+        assert bool(copy.refused) != bool(copy.split and copy.reader)
+        if not copy.refused:
+            assert re.fullmatch("([0-9a-f]{40})?", copy.revision)
+            bound_reader(TABLE_READERS, task, copy, task.languages[0])
     for name in task.train_on:
         assert "train" in CATALOGUE.tasks[name].data
     if task.train_on and task.kind not in ("bitext", "ranking"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,10 @@ def identify_backbone(name: str, registered: Mapping[str, Any]) -> Mapping[str, 
     }
 
 
+@lru_cache
 def local_folder(name: str) -> Path:
-    """The folder of a backbone: the one named, or the Hub's snapshot of `ID` or `ID@REVISION`.
+    """The folder of a backbone: the one named, or the Hub's snapshot of `ID` or `ID@REVISION`,
+    which is looked up once: a branch that moves while we run is not followed.
 
     Raises XharnessError when the Hub does not give it."""
     if Path(name).is_dir():
