@@ -103,10 +103,11 @@ def xharness_readers() -> Sequence[Any]:
 
 @hookimpl
 def xharness_sources() -> Sequence[type]:
+    from xharness.data.sources.hub import HubSource
     from xharness.data.sources.release import ReleaseFolder
     from xharness.data.sources.sample import Sample
 
-    return [ReleaseFolder, Sample]
+    return [HubSource, ReleaseFolder, Sample]
 
 
 @hookimpl

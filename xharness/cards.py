@@ -42,6 +42,29 @@ class Files(Strict, frozen=True):
     options: dict[str, Any] = {}
 
 
+class Hub(Strict, frozen=True):
+    """Where a split lies on the Hugging Face Hub: parquet files of a data set at one commit.
+
+    repo      id of the data set, as `facebook/xnli`.
+    revision  commit id of 40 digits; empty when none was verified, and then the user names one.
+    config    name of the configuration; `{language}`, `{iso3}` and `{english}` are filled in,
+              as in text `options`.
+    split     the name that the data set gives to the split.
+    reader    one of `xharness.data.readers.TABLE_READERS`, with its `options`.
+    columns   field of the reader's record -> column, where the names differ.
+    refused   why this copy is not read; the rest is then not needed.
+    """
+
+    repo: str
+    revision: str = ""
+    config: str = "default"
+    split: str = ""
+    reader: str = ""
+    columns: dict[str, str] = {}
+    options: dict[str, Any] = {}
+    refused: str = ""
+
+
 class Preprocessing(Strict, frozen=True):
     """What the official script does to texts before the model; lengths count sub-words
     including special tokens. Each kind uses the fields that mean something to it."""
@@ -109,6 +132,7 @@ class TaskCard(Strict, frozen=True):
 
     kind          what is asked of a model; the evaluator that bears this name.
     data          split -> the layouts it may have; the first that a folder holds is read.
+    hub           split -> its copy on the Hugging Face Hub.
     sizes         split -> number of items as published, one for all languages or by language.
     fallback      the split that stands in when the evaluated one is absent or stripped.
     tune_on       the split that the evaluator tunes on, a threshold say; None for most kinds.
@@ -134,6 +158,7 @@ class TaskCard(Strict, frozen=True):
     fallback: str | None = None
     tune_on: str | None = None
     data: dict[str, list[Files]] = {}
+    hub: dict[str, Hub] = {}
     sizes: dict[str, int | dict[str, int]] = {}
     labels: list[str] = []
     preprocessing: Preprocessing = Preprocessing()

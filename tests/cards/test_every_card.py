@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import xharness
 from xharness.builtin import open_registry
 from xharness.cards import Catalogue, ModelCard, RecipeCard, SuiteCard, TaskCard
+from xharness.data.readers import bound_table_reader
 from xharness.runs.leaderboard import suite_languages
 
 ROOT = Path(xharness.__file__).parents[1]
@@ -34,6 +36,12 @@ def test_a_task_has_a_reader_a_metric_an_evaluator_and_whole_recipes(task: TaskC
             REGISTRY.get("reader", layout.reader)
     for recipe in CATALOGUE.recipes:
         assert CATALOGUE.recipe(recipe, task).epochs > 0
+    for split, copy in task.hub.items():
+        assert split in task.data
+        assert bool(copy.refused) != bool(copy.split and copy.reader)
+        if not copy.refused:
+            assert re.fullmatch("([0-9a-f]{40})?", copy.revision)
+            bound_table_reader(task, copy, task.languages[0])
     for name in task.train_on:
         assert "train" in CATALOGUE.tasks[name].data
     if task.train_on and evaluator.asks != "embed":

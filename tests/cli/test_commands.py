@@ -232,7 +232,7 @@ def test_anybodys_checkpoint_is_scored_by_a_card_of_a_few_lines(
     [
         ("{checkpoint: {}}", "takes the one option `checkpoints`"),
         ("{checkpoints: {toy-pair: x}}", "no task 'toy-pair'. Did you mean 'toy-pairs'?"),
-        ("{checkpoints: {toy-pairs: nowhere}}", "No backbone 'nowhere'"),
+        ("{checkpoints: {toy-pairs: nowhere}}", "'nowhere'"),
     ],
 )
 def test_a_mistake_in_such_a_card_is_one_sentence(

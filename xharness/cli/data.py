@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xharness.cli.options import data_option, include_option, open_catalogue, split_commas
+from xharness.cli.options import (
+    data_option,
+    include_option,
+    offline_option,
+    open_catalogue,
+    split_commas,
+)
 
 if TYPE_CHECKING:
     from xharness.data.check import Row
@@ -26,6 +32,7 @@ def command() -> None:
 @click.option("--tasks", "-t", multiple=True, help="Only these tasks; repeat or use commas.")
 @click.option("--verbose", "-v", is_flag=True, help="A line for each language, with its files.")
 @click.option("--json", "as_json", is_flag=True, help="Print every row as JSON.")
+@offline_option
 @include_option
 def check(
     data: str | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from xharness.data.snapshot import go_offline
 from xharness.errors import XharnessError
 from xharness.records import DEFAULT_SEED
 
@@ -27,7 +28,24 @@ include_option = click.option(
 )
 
 data_option = click.option(
-    "--data", "-d", help="Release folder, or 'sample'.  [default: $XHARNESS_DATA, else sample]"
+    "--data",
+    "-d",
+    help="Release folder, sample (the bundled one) or hub.  [default: $XHARNESS_DATA, else sample]",
+)
+
+
+def _offline(_context: click.Context, _option: click.Parameter, given: bool) -> None:
+    if given:
+        go_offline()
+
+
+offline_option = click.option(
+    "--offline",
+    is_flag=True,
+    envvar="XHARNESS_OFFLINE",
+    expose_value=False,
+    callback=_offline,
+    help="Use no network, only what is in the local caches.",
 )
 
 
@@ -47,13 +65,15 @@ def request_options(command: F) -> F:
             click.option("--limit", "-L", help="First N items a language, or a share below 1."),
             click.option("--seed", "seeds", multiple=True, type=int, default=(DEFAULT_SEED,),
                          show_default=True, help="Training seed; repeatable."),
-            click.option("--backbone", help="Hugging Face id or folder, in place of the card's."),
+            click.option("--backbone", help="Hugging Face id, which may end in @REVISION, or "
+                         "folder, in place of the card's."),
             click.option("--recipe", help="Recipe, in place of the card's."),
             click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1."),
             click.option("--dtype", type=click.Choice(["fp32", "bf16"]), default="fp32",
                          show_default=True, help="Precision of inference."),
             click.option("--batch-size", "-b", default="auto", show_default=True,
                          help="Tokens of one forward pass, or auto."),
+            offline_option,
             include_option,
         ]
     ):  # fmt: skip

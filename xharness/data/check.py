@@ -32,7 +32,7 @@ def check(source: Source, tasks: Iterable[TaskCard]) -> list[Row]:
     English. A stripped or absent split is no fault of the folder; a broken or ambiguous one is."""
     rows = []
     for task in tasks:
-        for split in task.data:
+        for split in dict.fromkeys([*task.data, *task.hub]):
             if split == POOL:
                 continue
             languages = [TRAINING_LANGUAGE] if split == "train" else task.languages

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import msgspec
 
@@ -14,6 +14,18 @@ from xharness.errors import DataError
 
 T = TypeVar("T")
 _BOM = b"\xef\xbb\xbf"
+
+
+class Records(Protocol):
+    """What readers of JSON records need: a file with one a line, or a table with one a row."""
+
+    notes: list[str]
+
+    def json_lines(self, form: type[T]) -> Iterator[T]: ...
+
+    def sibling(self, name: str) -> DataFile | None: ...
+
+    def error(self, problem: str) -> DataError: ...
 
 
 class DataFile:

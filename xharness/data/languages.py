@@ -31,3 +31,12 @@ def english_name(code: str) -> str:
         return langcodes.get(code).language_name("en").lower()
     except LanguageTagError as error:
         raise CardError(f"{code!r} is not the code of a language: {error}") from error
+
+
+def fill_in(pattern: str, language: str) -> str:
+    """The pattern with `{language}`, `{iso3}` and `{english}` of a language in place."""
+    if "{iso3}" in pattern:
+        pattern = pattern.replace("{iso3}", iso3(language))
+    if "{english}" in pattern:
+        pattern = pattern.replace("{english}", english_name(language))
+    return pattern.replace("{language}", language)

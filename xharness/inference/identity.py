@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from xharness.data.snapshot import snapshot
 from xharness.errors import DataError, XharnessError
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "merges.txt")
 
 
+# What a backbone's folder needs; formats that can hold code are left on the Hub.
+FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
+
+
 def identify_backbone(name: str, registered: Mapping[str, Any]) -> Mapping[str, Any]:
     """`id`, `weights_sha256` and `tokenizer_sha256` of a registered backbone, a local folder or
-    a Hugging Face id (which is downloaded if it isn't in the local cache).
+    a Hugging Face id (which is downloaded if it isn't in the local cache), and of the last the
+    `revision`: the commit, whatever branch or tag was named.
 
     Raises DataError for a folder without safetensors weights, XharnessError for an id that
     can't be had.
@@ -29,32 +36,32 @@ def identify_backbone(name: str, registered: Mapping[str, Any]) -> Mapping[str, 
             "since they can hold code"
         )
     tokenizer = [folder / file for file in TOKENIZER_FILES if (folder / file).is_file()]
+    origin = {"id": name}
+    if not Path(name).is_dir():
+        origin = {"id": name.partition("@")[0], "revision": folder.name}
     return {
-        "id": name,
+        **origin,
         "weights_sha256": sha256(weights),
         "tokenizer_sha256": sha256(tokenizer),
         "config_sha256": sha256([folder / "config.json"]),
     }
 
 
+@lru_cache
 def local_folder(name: str) -> Path:
-    """The folder of a backbone: the one named, or the Hub's snapshot of it."""
+    """The folder of a backbone: the one named, or the Hub's snapshot of `ID` or `ID@REVISION`,
+    which is looked up once: a branch that moves while we run is not followed.
+
+    Raises XharnessError when the Hub does not give it."""
     if Path(name).is_dir():
         return Path(name)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-    )
-
-    wanted = ["*.safetensors", "*.json", "*.txt", "*.model"]
+    repo, _, revision = name.partition("@")
     try:
-        return Path(snapshot_download(name, allow_patterns=wanted))
-    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        return snapshot("model", repo, revision or None, FILES)
+    except DataError as error:
         raise XharnessError(
-            f"No backbone {name!r}: it is no registered name, no folder, and the Hugging Face Hub "
-            f"does not give it ({type(error).__name__}). xharness list models shows the cards."
+            f"No backbone {name!r}: it is no registered name and no folder, and on the Hugging "
+            f"Face Hub: {error}. xharness list models shows the cards."
         ) from error
 
 

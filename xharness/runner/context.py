@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,26 @@ DATA_VARIABLE = "XHARNESS_DATA"
 
 
 def open_source(name: str, registry: Registry) -> Source:
-    """The source that `--data` names: a registered one, else a release folder."""
+    """The source that `--data` names: a registered one, which may take a text after a colon, else
+    a release folder."""
 
     def reader(name: str) -> Reader:
         found: Reader = registry.get("reader", name)
         return found
 
-    if name in registry.names("source"):
-        part: Any = registry.get("source", name)
-        return part(reader)  # type: ignore[no-any-return]
+    registered, _, text = name.partition(":")
+    if registered in registry.names("source"):
+        part: Any = registry.get("source", registered)
+        given = [reader, text] if text else [reader]
+        try:
+            signature(part).bind(*given)
+        except TypeError as error:
+            raise XharnessError(f"--data {name!r}: source {registered!r}: {error}") from error
+        return part(*given)  # type: ignore[no-any-return]
     if not Path(name).is_dir():
         raise XharnessError(
             f"--data {name!r} is no folder. Name a release folder, set {DATA_VARIABLE} to one, or "
-            "take the bundled sample: --data sample"
+            "take --data sample (the bundled one) or --data hub"
         )
     part = registry.get("source", "release")
     return part(Path(name), reader)  # type: ignore[no-any-return]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xharness.data.files import DataFile
+from xharness.data.files import Records
 from xharness.errors import DataError, did_you_mean
 
 
@@ -22,13 +22,13 @@ class Ask:
     training: bool = False
     first: int = 0
 
-    def known(self, label: str, file: DataFile) -> str:
+    def known(self, label: str, file: Records) -> str:
         """The label itself. Raises DataError when the task has no such label."""
         if self.labels and label not in self.labels:
             raise unknown_label(label, self.labels, file)
         return label
 
 
-def unknown_label(label: str, labels: tuple[str, ...], file: DataFile) -> DataError:
+def unknown_label(label: str, labels: tuple[str, ...], file: Records) -> DataError:
     near = did_you_mean(label, labels)
     return file.error(f"label {label!r} is not one of {', '.join(labels)}.{near}")

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from xharness.data.files import DataFile
+from xharness.data.files import Records
 from xharness.data.items import Choice
 from xharness.data.readers.ask import Ask
 
@@ -30,7 +30,7 @@ class _Siqa(msgspec.Struct):
     correct: str = ""
 
 
-def read_copa(file: DataFile, ask: Ask) -> Iterator[Choice]:
+def read_copa(file: Records, ask: Ask) -> Iterator[Choice]:
     """Two choices for a cause or an effect; the question stands in English in all languages.
 
     The parallel key is the published `idx`. A label of -1 or none is a stripped one.
@@ -44,7 +44,7 @@ def read_copa(file: DataFile, ask: Ask) -> Iterator[Choice]:
         yield Choice(str(number), premise, (row.choice1, row.choice2), label, key, key)
 
 
-def read_siqa(file: DataFile, ask: Ask, *, labels: str = "") -> Iterator[Choice]:
+def read_siqa(file: Records, ask: Ask, *, labels: str = "") -> Iterator[Choice]:
     """Three answers; the right one is named by the key `correct` (A, B, C) or by the same line
     of the file `labels` beside this one (1, 2, 3), as in the release."""
     beside = file.sibling(labels) if labels else None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from xharness.data.files import DataFile
+from xharness.data.files import DataFile, Records
 from xharness.data.items import Answer, Question
 from xharness.data.readers.ask import Ask
 
@@ -51,9 +51,14 @@ def read(file: DataFile, ask: Ask, *, only: str = "") -> Iterator[Question]:
     a stripped one. Raises DataError when an answer that is trained on is not at its offset (as
     the official preparation does); for evaluation, where only texts count, that is a note.
     """
+    return questions(paragraphs(file), file, ask, only)
+
+
+def questions(found: Iterable[Paragraph], file: Records, ask: Ask, only: str) -> Iterator[Question]:
+    """The questions of paragraphs that `file` holds, as `read` has it."""
     clusters: dict[str, str] = {}
     astray: list[str] = []
-    for paragraph in paragraphs(file):
+    for paragraph in found:
         cluster = clusters.setdefault(paragraph.context, str(len(clusters)))
         for asked in paragraph.qas:
             if not asked.id.startswith(only):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from xharness.data.files import DataFile
 from xharness.data.items import Match
 from xharness.data.readers.ask import Ask
-from xharness.data.readers.squad import paragraphs
+from xharness.data.readers.squad import Paragraph, paragraphs
 from xharness.data.readers.xquad_r import candidate_text
 from xharness.data.sentences import sentence_breaks
 
@@ -17,7 +17,12 @@ def read(file: DataFile, ask: Ask) -> Iterator[Match]:
     with the paragraph. Questions whose answer is in no sentence are left out, as officially.
 
     Source: google-research/xtreme third_party/processors (LAReQA from SQuAD)."""
-    for number, paragraph in enumerate(paragraphs(file)):
+    return matches(paragraphs(file))
+
+
+def matches(found: Iterable[Paragraph]) -> Iterator[Match]:
+    """The pairs of paragraphs, as `read` has it."""
+    for number, paragraph in enumerate(found):
         context = paragraph.context.replace("\n", " ")
         breaks = sentence_breaks(context)
         for asked in paragraph.qas:

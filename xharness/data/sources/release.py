@@ -6,21 +6,20 @@ import fnmatch
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from inspect import signature
 from pathlib import Path, PurePosixPath
 
 import msgspec
 import yaml
 
 from xharness.cards import Files, TaskCard
+from xharness.data.assemble import assemble
 from xharness.data.files import DataFile
-from xharness.data.items import Candidate, Choice, Dataset, FileDigest, Item, Query
-from xharness.data.languages import english_name, iso3
+from xharness.data.items import Candidate, Dataset, FileDigest, Item, Query
+from xharness.data.languages import fill_in
+from xharness.data.readers import bound_reader
 from xharness.data.readers.ask import Ask
 from xharness.errors import (
-    STRIPPED,
     AmbiguousData,
-    CardError,
     DataError,
     MissingData,
 )
@@ -29,9 +28,6 @@ from xharness.plugins.roles import Reader
 CHOICES_FILE = "xharness-data.yaml"
 STAND_IN = "standin_"
 POOL = "pool"
-# The official preparation sets every label of a test set to the first; so many equal labels
-# don't happen by themselves.
-EQUAL_LABELS = 10
 
 
 @dataclass(frozen=True)
@@ -116,51 +112,37 @@ class ReleaseFolder:
     def _load(self, task: TaskCard, split: str, language: str) -> Dataset:
         found = self.find(task, split, language)
         read = self._read(task, found, split, language)
-        items, files, notes = read.items, read.files, read.notes
-        pool = tuple(read.pool)
-        where = f"{task.name} {split} {language}"
-        if not items:
+        if not read.items:
+            where = f"{task.name} {split} {language}"
             problem = f"{where}: no item for {language!r} in {_listed(found.paths)}"
             # A file of several languages may lack this one; one of its own without items is broken.
             several = found.layout.path == fill_in(found.layout.path, language)
-            raise MissingData(problem) if several and files[0].bytes else DataError(problem)
-        _check_labels(f"{where} in {_listed((*found.paths, *found.stand_ins))}", items)
-        if split == "train":
-            items = _with_own_ids(items)
-        else:
-            _check_ids(where, items)
+            raise MissingData(problem) if several and read.files[0].bytes else DataError(problem)
         if found.stand_ins:
-            notes.append(f"stand-in: {', '.join(path.name for path in found.stand_ins)}")
-        size = task.sizes.get(split)
-        published = size.get(language) if isinstance(size, dict) else size
-        if published and len(items) < published:
-            notes.append(f"cut: {len(items):,} of {published:,} items")
-        if POOL in task.data and split != "train":
-            shared = self._pool(task, split)
-            pool = shared.candidates
-            items = [shared.with_targets(item) for item in items]
-            files += shared.files
-            notes += shared.notes
-        return Dataset(task.name, split, language, tuple(items), pool, tuple(files), tuple(notes))
+            read.notes.append(f"stand-in: {', '.join(path.name for path in found.stand_ins)}")
+        place = _listed((*found.paths, *found.stand_ins))
+        data = assemble(task, split, language, read.items, read.pool, read.files, read.notes, place)
+        if POOL not in task.data or split == "train":
+            return data
+        shared = self._pool(task, split)
+        return replace(
+            data,
+            items=tuple(shared.with_targets(item) for item in data.items),
+            pool=shared.candidates,
+            files=(*data.files, *shared.files),
+            notes=(*data.notes, *shared.notes),
+        )
 
     def _read(self, task: TaskCard, found: Found, split: str, language: str) -> _Read:
-        read_file = self._reader(found.layout.reader).read
+        read_file = bound_reader(
+            self._reader(found.layout.reader).read, task, found.layout, language
+        )
         read = _Read([], [], [], [])
-        options = {
-            key: fill_in(value, language) if isinstance(value, str) else value
-            for key, value in found.layout.options.items()
-        }
-        try:
-            signature(read_file).bind(None, None, **options)
-        except TypeError as error:
-            raise CardError(
-                f"task {task.name!r}, reader {found.layout.reader!r}: {error}"
-            ) from error
         for path in (*found.paths, *found.stand_ins):
             file = DataFile(path)
             before = len(read.items) + len(read.pool)
             ask = Ask(language, tuple(task.labels), split == "train", len(read.items))
-            for one in read_file(file, ask, **options):
+            for one in read_file(file, ask):
                 if isinstance(one, Candidate):
                     read.pool.append(one)
                 else:
@@ -261,15 +243,6 @@ def _read_choices(root: Path) -> dict[str, dict[str, str]]:
         raise DataError(f"{path}: expected task: {{split: pattern}}; {error}") from error
 
 
-def fill_in(pattern: str, language: str) -> str:
-    """A layout's pattern for one language."""
-    if "{iso3}" in pattern:
-        pattern = pattern.replace("{iso3}", iso3(language))
-    if "{english}" in pattern:
-        pattern = pattern.replace("{english}", english_name(language))
-    return pattern.replace("{language}", language)
-
-
 def _ends(name: str, pattern: str) -> bool:
     """Whether the last components of a path match the pattern's."""
     parts, wanted = PurePosixPath(name).parts, PurePosixPath(pattern).parts
@@ -279,43 +252,6 @@ def _ends(name: str, pattern: str) -> bool:
         fnmatch.fnmatchcase(part, want)
         for part, want in zip(parts[-len(wanted) :], wanted, strict=True)
     )
-
-
-def _check_ids(where: str, items: Iterable[Item]) -> None:
-    seen: set[str] = set()
-    for item in items:
-        if item.id in seen:
-            raise DataError(f"{where}: the id {item.id!r} stands twice")
-        seen.add(item.id)
-
-
-def _with_own_ids(items: Iterable[Item]) -> list[Item]:
-    """Training ids repeat (the prepared TyDiQA has 66 for 1,500 questions); ours don't."""
-    seen: set[str] = set()
-    own = []
-    for number, item in enumerate(items):
-        own.append(replace(item, id=f"{item.id}#{number}") if item.id in seen else item)
-        seen.add(item.id)
-    return own
-
-
-def _check_labels(where: str, items: Iterable[Item]) -> None:
-    items = list(items)
-    bare = [item for item in items if not item.labelled]
-    if len(bare) == len(items):
-        raise MissingData(f"{where}: the labels are stripped", STRIPPED)
-    if bare:
-        raise DataError(
-            f"{where}: {len(bare)} of {len(items)} items have no label, the first is "
-            f"{bare[0].id!r}; all must have one or none"
-        )
-    labels = {item.label for item in items if isinstance(item, Choice)}
-    if len(items) >= EQUAL_LABELS and len(labels) == 1:
-        raise MissingData(
-            f"{where}: the labels are stripped: all {len(items)} are {labels.pop()}, as the "
-            "official preparation leaves them",
-            STRIPPED,
-        )
 
 
 def _listed(paths: Iterable[Path]) -> str:

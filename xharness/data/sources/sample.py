@@ -14,9 +14,10 @@ import msgspec
 from xharness.cache import cache_folder
 from xharness.cards import Strict, TaskCard
 from xharness.data.items import Dataset
+from xharness.data.languages import fill_in
 from xharness.data.sample import official_files, texts
 from xharness.data.sample.official_files import FORMATS, Part
-from xharness.data.sources.release import ReleaseFolder, fill_in
+from xharness.data.sources.release import ReleaseFolder
 from xharness.plugins.roles import Reader
 
 NOTE = "bundled sample, not benchmark scores"
