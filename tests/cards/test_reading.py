@@ -68,14 +68,13 @@ def test_a_good_card_reads(tmp_path: Path) -> None:
             "no",
             ':4: languages[1] is the boolean false; YAML reads a bare no so. Write "no"',
         ),
-        ("kind: tagging", "kind: taging", ":2: kind is 'taging'"),
+        ("kind: tagging", "kind: 3", ":2: kind is 3, must be text"),
         ("[f1]\nscore", "f1\nscore", ":6: official must be a list"),
         ("metric: seqeval", "metric: [seqeval]", ":5: metric must be text"),
         ("metric: seqeval\n", "", ":1: the card lacks 'metric'"),
         ("score: [f1]", "score: [f1]\nscore: [f1]", ":8: key 'score' stands twice"),
         ("score: [f1]", "score: [f1]\nversion: one", ":8: version is 'one'"),
         ("score: [f1]", "score: [f1", "expected"),
-        ("kind: tagging", "kind: taging", "Did you mean 'tagging'?"),
         ("score: [f1]", "score: [f1]\nnote: yes", ":8: note is the boolean true"),
         ("score: [f1]", "score: [f1]\nfallback: off", ":8: fallback is the boolean false"),
         ("score: [f1]", "score: [f1]\nnote: 2020-02-31", ":8: note: day"),
@@ -106,7 +105,7 @@ def test_each_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str,
 
 
 def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
-    text = GOOD.replace("metric:", "metrc:").replace('"no"', "no").replace("tagging", "taging")
+    text = GOOD.replace("metric:", "metrc:").replace('"no"', "no").replace("tagging", "3")
     assert len(complaint(write(tmp_path, text)).splitlines()) == 4
 
 
@@ -167,7 +166,8 @@ def test_complaints_about_several_cards_come_at_once(tmp_path: Path) -> None:
         ("toy", "quick:", "quack:", "no recipe named 'quack'. Did you mean 'quick'?"),
         ("few", "tasks: [toy]", "tasks: [toi]", "few.yaml: no task named 'toi'"),
         ("few", "g: [toy]", "g: [tox]", "few.yaml: no task of the suite named 'tox'"),
-        ("quick", "tagging:", "tagginng:", "quick.yaml:4: a key of kinds is 'tagginng'"),
+        ("quick", "tagging:", "tagginng:", "quick.yaml: no kind named 'tagginng'. Did you mean"),
+        ("toy", "kind: tagging", "kind: taging", "toy.yaml: no kind named 'taging'. Did you mean"),
         ("quick", "{batch_size: 4}", "{batchsize: 4}", "Did you mean 'batch_size'?"),
     ],
 )
@@ -178,6 +178,22 @@ def test_names_in_cards_are_names_of_cards(
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     assert said in refusal(tmp_path)
+
+
+def test_evaluators_are_asked_for_their_kinds_only_when_a_card_has_another(tmp_path: Path) -> None:
+    asked = []
+
+    def kinds() -> list[str]:
+        asked.append(1)
+        return ["parsing", "tagging"]
+
+    Catalogue.load([write_world(tmp_path)], kinds)
+    assert asked == []
+    path = tmp_path / "toy.yaml"
+    path.write_text(path.read_text().replace("kind: tagging", "kind: parsing"))
+    assert Catalogue.load([tmp_path], kinds).tasks["toy"].kind == "parsing"
+    with pytest.raises(CardError, match=r"toy\.yaml: no kind named 'parsing'"):
+        Catalogue.load([tmp_path])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
-from xharness.cards import ModelCard, Recipe, TaskCard, digest
+from xharness.cards import HEADED, ModelCard, Recipe, TaskCard, digest
 from xharness.errors import CardError, MissingData
 from xharness.plugins.roles import Context, Phase, Produced, Producer
 
@@ -30,6 +30,11 @@ class Standard(Producer):
     name = "standard"
 
     def lineage(self, card: ModelCard, task: TaskCard, context: Context) -> list[Phase]:
+        if card.backbone is None:
+            raise CardError(
+                f"model {card.name!r} names no backbone, which producer {self.name!r} asks for; "
+                "add it to the card, or --backbone"
+            )
         phases: list[Phase] = []
         for name in card.train_on.get(task.name, task.train_on):
             trained_on = context.tasks[name]
@@ -192,7 +197,7 @@ def _same_head(one: TaskCard, other: TaskCard) -> bool:
 
 
 def _check_fits(card: ModelCard, trained: TaskCard, task: TaskCard) -> None:
-    if task.kind in ("bitext", "ranking") or _same_head(trained, task):
+    if task.kind not in HEADED or _same_head(trained, task):
         return
     raise CardError(
         f"model {card.name!r} can't be evaluated on {task.name!r} ({task.kind}, "
