@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xharness.api import evaluate, train
     from xharness.errors import XharnessError
     from xharness.plugins.hookspecs import hookimpl
-    from xharness.plugins.roles import Outcome, Phase, Produced, Scored, Span
+    from xharness.plugins.roles import Outcome, Phase, Produced, Producer, Scored, Span
     from xharness.runs.folder import RunFolder
 
 __version__ = "0.1.0"
@@ -29,6 +29,7 @@ _HOMES = {
     "Outcome": "xharness.plugins.roles",
     "Phase": "xharness.plugins.roles",
     "Produced": "xharness.plugins.roles",
+    "Producer": "xharness.plugins.roles",
     "Scored": "xharness.plugins.roles",
     "Span": "xharness.plugins.roles",
 }
@@ -37,6 +38,7 @@ __all__ = [
     "Outcome",
     "Phase",
     "Produced",
+    "Producer",
     "RunFolder",
     "Scored",
     "Span",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -17,6 +18,8 @@ import yaml
 
 from xharness.errors import CardError, UnknownName, did_you_mean
 
+# libyaml's, where PyYAML was built with it, is some ten times as fast.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Precision = Literal["fp32", "bf16"]
 
 
@@ -259,17 +262,17 @@ Part = TypeVar("Part")
 
 def read_card(path: Path, kind: type[Card]) -> Card:
     """The card in a file. Raises CardError with all complaints, each with file and line."""
-    card = read_strict(path, kind)
-    if card.name != path.stem:
-        raise CardError(f"{path}: the card is named {card.name!r}, so the file must be too")
-    return card
+    return _card(path, _compose(path), kind)
 
 
 def read_strict(path: Path, kind: type[Shape]) -> Shape:
     """A YAML file as a struct. Raises CardError with all complaints, each with file and line."""
+    return _struct(path, _compose(path), kind)
+
+
+def _compose(path: Path) -> yaml.Node:
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=LOADER)
     except (OSError, UnicodeDecodeError) as error:
         raise CardError(f"{path} can't be read: {error}") from error
     except yaml.MarkedYAMLError as error:
@@ -279,6 +282,17 @@ def read_strict(path: Path, kind: type[Shape]) -> Shape:
         raise CardError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if node is None:
         raise CardError(f"{path} is empty")
+    return node
+
+
+def _card(path: Path, node: yaml.Node, kind: type[Card]) -> Card:
+    card = _struct(path, node, kind)
+    if card.name != path.stem:
+        raise CardError(f"{path}: the card is named {card.name!r}, so the file must be too")
+    return card
+
+
+def _struct(path: Path, node: yaml.Node, kind: type[Shape]) -> Shape:
     check = _Check(path)
     value = check.value(node, kind, "")
     if check.complaints:
@@ -467,8 +481,9 @@ class Catalogue:
 
     def add(self, path: Path) -> Any:
         """Reads one card and returns it."""
-        kind = _kind_of(path)
-        card = read_card(path, kind)
+        node = _compose(path)
+        kind = _kind_of(node)
+        card = _card(path, node, kind)
         shelf: dict[str, Any] = self._shelf(kind)
         other = self._paths.get((kind.__name__, card.name))
         if other is not None and other != path:
@@ -511,6 +526,7 @@ class Catalogue:
     def _check_references(self) -> None:
         """Names in cards must be names of cards."""
         complaints = []
+        kinds = {task.kind for task in self.tasks.values()}
         for card in self.tasks.values():
             complaints += self._unknown(card, "task", card.train_on, self.tasks)
             complaints += self._unknown(card, "recipe", card.recipes, self.recipes)
@@ -519,17 +535,15 @@ class Catalogue:
                 # None that builds on this one: a circle would never end.
                 known = [n for n in self.recipes if not self._extends(n, recipe.name)]
                 complaints += self._unknown(recipe, "recipe to extend", [recipe.extends], known)
+            complaints += self._unknown(recipe, "kind of task", recipe.kinds, kinds)
         for suite in self.suites.values():
             complaints += self._unknown(suite, "task", suite.tasks, self.tasks)
             within = [*suite.languages, *suite.unofficial, *_flat(suite.groups.values())]
             within += _flat(average.values for average in suite.averages)
             complaints += self._unknown(suite, "task of the suite", within, suite.tasks)
-        kinds = {task.kind for task in self.tasks.values()}
-        for recipe in self.recipes.values():
-            complaints += self._unknown(recipe, "kind of task", recipe.kinds, kinds)
         for model in self.models.values():
-            named = [*model.train_on, *_flat(model.train_on.values())]
-            complaints += self._unknown(model, "task", named, self.tasks)
+            tasks = [*model.train_on, *_flat(model.train_on.values())]
+            complaints += self._unknown(model, "task", tasks, self.tasks)
             recipes = [model.recipe] if model.recipe else []
             complaints += self._unknown(model, "recipe", recipes, self.recipes)
         if complaints:
@@ -566,12 +580,8 @@ def _look_up(what: str, name: str, shelf: dict[str, Part]) -> Part:
     return shelf[name]
 
 
-def _kind_of(path: Path) -> type:
+def _kind_of(node: yaml.Node) -> type:
     """What a card declares: each kind has a key that the others lack."""
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return TaskCard  # reading it will complain properly
     keys = {k.value for k, _ in node.value} if isinstance(node, yaml.MappingNode) else set()
     for key, kind in (("producer", ModelCard), ("tasks", SuiteCard), ("defaults", RecipeCard)):
         if key in keys:
@@ -590,9 +600,9 @@ def digest(value: Any) -> str:
 
 def _told(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
-        fields = {f.name: f for f in msgspec.structs.fields(value)}
-        values = {name: getattr(value, name) for name in fields}
-        return {n: _told(v) for n, v in values.items() if v != _default(fields[n])}
+        defaults = _defaults(type(value))
+        values = {name: getattr(value, name) for name in defaults}
+        return {n: _told(v) for n, v in values.items() if v != defaults[n]}
     if isinstance(value, dict):
         return {key: _told(item) for key, item in value.items()}
     if isinstance(value, list) and value and isinstance(value[0], msgspec.Struct):
@@ -600,7 +610,11 @@ def _told(value: Any) -> Any:
     return value
 
 
-def _default(field: Any) -> Any:
-    if field.default_factory is not msgspec.NODEFAULT:
-        return field.default_factory()
-    return field.default
+@cache
+def _defaults(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The default value of each field, or `NODEFAULT`, which equals nothing."""
+    made = msgspec.NODEFAULT
+    return {
+        field.name: field.default if field.default_factory is made else field.default_factory()
+        for field in msgspec.structs.fields(kind)
+    }

@@ -88,6 +88,22 @@ def test_equal_texts_are_encoded_once(make_network: Make) -> None:
     assert sum(rows) == seen
 
 
+def test_of_ranking_tasks_queries_are_remembered_and_the_pool_is_not(make_network: Make) -> None:
+    network = make_network("ranking")
+    model = predictor(network, network.task, "embed")
+    queries = model.embed(["the cat", "abc"], "query")
+    seen = model.tokens
+    pool = model.embed(["the mat", "abc", "the mat"], "candidate")
+    np.testing.assert_array_equal(pool[0], pool[2])
+    once = model.tokens
+    assert once - seen == 4  # "abc" is as long as a query may be, so it is known; "the mat" is new
+    np.testing.assert_array_equal(model.embed(["abc", "the cat"], "query"), queries[::-1])
+    assert model.tokens == once
+    np.testing.assert_array_equal(model.embed(["the mat", "abc", "the mat"], "candidate"), pool)
+    assert model.tokens == once + 4
+    assert len(model.known) == 2
+
+
 def test_options_are_scored_as_pairs_with_their_premise(make_network: Make) -> None:
     network = make_network("choice", profile=Profile(head="mean"))
     scores = predictor(network, network.task, network.asks).choose(

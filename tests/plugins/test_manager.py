@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -75,6 +76,36 @@ def test_a_plugin_that_is_not_chosen_is_not_imported(site, load, tmp_path):
     assert not trace.exists()
     load(site)
     assert trace.exists()
+
+
+def test_a_file_is_a_plugin_when_it_is_named(site, load, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    site.add("good", GOOD)
+    (tmp_path / "json.py").write_text(f"import xharness\nfrom types import *\n{GOOD}")
+    manager, _ = load(site, choice="json.py,good,absent.py")
+    assert len(manager.hook.xharness_metrics()) == 2
+    assert json.loads("[1]") == [1]  # the standard library's is still the one that is imported
+    done = site.run(
+        "-m", "xharness", "plugins", "--json", XHARNESS_PLUGINS=str(tmp_path / "json.py")
+    )
+    plugins = {plugin["name"]: plugin for plugin in json.loads(done.stdout)}
+    assert plugins["good"]["state"] == "absent"
+    content = (tmp_path / "json.py").read_bytes()
+    assert plugins["json"] == {
+        "name": "json",
+        "distribution": "json.py",
+        "version": hashlib.sha256(content).hexdigest()[:12],
+        "state": "ok",
+        "hooks": ["xharness_metrics"],
+        "reason": "",
+    }
+
+
+def test_a_file_that_is_not_there_is_left_out_with_the_reason(site):
+    done = site.run("-m", "xharness", "plugins", "--json", XHARNESS_PLUGINS="nowhere.py")
+    last = json.loads(done.stdout)[-1]
+    assert (last["name"], last["state"]) == ("nowhere", "absent")
+    assert "FileNotFoundError" in last["reason"]
 
 
 def test_order_of_the_path_changes_nothing(make_site, load, own):

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+import xharness
 from xharness.builtin import open_registry
 from xharness.cards import Catalogue
 from xharness.data.items import Dataset, Pair
@@ -169,8 +170,6 @@ def test_a_record_counts_as_done_only_with_the_same_inputs(world: World, tmp_pat
 def test_the_run_folder_alone_says_which_items_belong_together(
     world: World, tmp_path: Path
 ) -> None:
-    import xharness
-
     asked: dict[str, Any] = {"suite": "toy", "data": str(world.release), "train": "missing"}
     asked |= {"tasks": ["toy-pairs", "toy-bitext"], "languages": ["de", "fr"]}
     records = xharness.evaluate(tmp_path / "run", models=["toy"], include=[world.cards], **asked)
@@ -183,3 +182,67 @@ def test_the_run_folder_alone_says_which_items_belong_together(
         }
         assert len(set(kept["id"])) == record.result.n_items
         assert 100 * kept["correct"].mean() == pytest.approx(record.result.score)
+
+
+COUNTING = """
+import numpy as np
+import xharness
+
+class Counts:
+    def embed(self, texts, side):
+        return np.array([[text.count(letter) for letter in "aeo"] for text in texts], np.float32)
+
+class Producer(xharness.Producer):
+    name = "counting"
+
+    def produce(self, card, task, lineage, context):
+        return xharness.Produced(Counts())
+
+@xharness.hookimpl
+def xharness_producers():
+    return [Producer]
+"""
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A model without a backbone, whose producer is in a file; its card's path."""
+    (tmp_path / "counting.py").write_text(COUNTING)
+    monkeypatch.setenv("XHARNESS_PLUGINS", str(tmp_path / "counting.py"))
+    card = tmp_path / "counting.yaml"
+    card.write_text("name: counting\nproducer: counting\ndescription: Counts vowels.\n")
+    return card
+
+
+def test_without_a_backbone_the_plugin_stands_for_the_weights(
+    world: World, counting: Path, tmp_path: Path
+) -> None:
+    request: dict[str, Any] = {
+        "models": [str(counting)], "tasks": ["toy-bitext"], "suite": "toy",
+        "data": str(world.release),
+    }  # fmt: skip
+    records = xharness.evaluate(tmp_path / "run", include=[world.cards], **request)
+    assert [record.status for record in records] == ["ok", "ok"]
+    label = open_registry().plugin("producer", "counting").label
+    assert {record.model.backbone["plugin"] for record in records} == {label}
+    folder = RunFolder(tmp_path / "run")
+    assert [len(job.pending) for job in plan_for(world, folder, **request).jobs] == [0]
+    plugin = tmp_path / "counting.py"
+    plugin.write_text(plugin.read_text().replace("aeo", "aeu"))
+    assert [len(job.pending) for job in plan_for(world, folder, **request).jobs] == [2]
+
+
+def test_a_producer_that_fine_tunes_says_that_it_needs_a_backbone(
+    world: World, counting: Path
+) -> None:
+    counting.write_text(counting.read_text().replace("producer: counting", "producer: standard"))
+    with pytest.raises(CardError, match="'counting' names no backbone, which producer 'standard'"):
+        plan_for(world, models=[str(counting)], tasks=["toy-bitext"])
+
+
+def test_a_metric_that_nobody_has_is_found_out_before_anything_is_trained(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    path = world.cards / "tasks" / "toy-tags.yaml"
+    path.write_text(path.read_text().replace("metric: seqeval", "metric: seqevil"))
+    with pytest.raises(UnknownName, match="No metric named 'seqevil'. Did you mean 'seqeval'?"):
+        plan_for(world, tasks=["toy-tags"])

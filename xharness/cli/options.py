@@ -87,7 +87,8 @@ def open_catalogue(include: tuple[Path, ...]) -> tuple[Registry, Catalogue]:
     from xharness.cards import Catalogue
 
     registry = open_registry()
-    return registry, Catalogue.load([*registry.card_folders(), *include])
+    folders = [*registry.card_folders(), *include]
+    return registry, Catalogue.load(folders)
 
 
 def open_request(

@@ -1,7 +1,8 @@
 """Predictors: a network's capability for one task, texts in and numpy out.
 
 Whatever is asked twice is encoded once: outputs are kept by input for as long as the predictor
-lives, which is one job. Logits, pooling and scores are fp32 also where the backbone runs in bf16.
+lives, which is one job; only of a ranking task's pool each call is on its own. Logits, pooling
+and scores are fp32 also where the backbone runs in bf16.
 """
 
 from __future__ import annotations
@@ -204,6 +205,13 @@ class TextPredictor(_Predictor):
         }[side]
         limit = min(limit, self.network.backbone.max_tokens)
         keys = [(text, limit) for text in texts]
+        if side == "candidate" and self.task.kind == "ranking":
+            # The evaluator keeps the pool's vectors for all languages: a million of them must
+            # not be in memory twice.
+            known = self.known.copy()
+            vectors = np.stack(self.remember(keys, self._vectors))
+            self.known = known
+            return vectors
         return np.stack(self.remember(keys, self._vectors))
 
     def _vectors(self, keys: Sequence[tuple[str, int]]) -> list[Floats]:

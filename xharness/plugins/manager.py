@@ -1,14 +1,20 @@
 """Loads plugins one by one, so that a broken one is left out and the others work.
 
 pluggy's own loader stops at the first entry point that fails; this one keeps the reason.
-`XHARNESS_PLUGINS` (names of entry points, separated by commas; empty for none) chooses.
+`XHARNESS_PLUGINS` chooses: names of entry points and Python files (`mine.py`), separated by
+commas; empty for none. A file is a plugin without a distribution, to try something out.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import metadata
+from functools import partial
+from importlib import metadata, util
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -21,7 +27,8 @@ CHOICE_VARIABLE = "XHARNESS_PLUGINS"
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin that was found; `reason` says why it is left out, if it is."""
+    """A plugin that was found; `reason` says why it is left out, if it is. The version of a
+    file is the start of its SHA-256."""
 
     name: str
     distribution: str
@@ -43,7 +50,7 @@ def load_plugins(own: Any, version: str) -> tuple[pluggy.PluginManager, list[Plu
     """The manager with our own parts and each plugin that loads, and what was found.
 
     Plugins are taken in the order of their distributions' names, so that nothing depends on
-    the order of installation.
+    the order of installation; files come after them.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
@@ -57,8 +64,22 @@ def load_plugins(own: Any, version: str) -> tuple[pluggy.PluginManager, list[Plu
         if wanted is not None and entry.name not in wanted:
             found.append(replace(plugin, reason=f"not in ${CHOICE_VARIABLE}"))
             continue
-        found.append(_load(manager, entry, plugin))
+        found.append(_load(manager, entry.load, plugin))
+    for path in (Path(name) for name in sorted(wanted or ()) if name.endswith(".py")):
+        content = path.read_bytes() if path.is_file() else b""
+        plugin = Plugin(path.stem, path.name, hashlib.sha256(content).hexdigest()[:12])
+        found.append(_load(manager, partial(_module, path), plugin))
     return manager, found
+
+
+def _module(path: Path) -> Any:
+    # Under a name that shadows no module: a file may be named like one.
+    spec = util.spec_from_file_location(f"xharness_plugin_{path.stem}", path)
+    assert spec  # as every name that ends in .py has
+    assert spec.loader
+    module = sys.modules[spec.name] = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _entry_points() -> list[tuple[metadata.Distribution, metadata.EntryPoint]]:
@@ -73,9 +94,9 @@ def _entry_points() -> list[tuple[metadata.Distribution, metadata.EntryPoint]]:
     return [points[key] for key in sorted(points)]
 
 
-def _load(manager: pluggy.PluginManager, entry: metadata.EntryPoint, plugin: Plugin) -> Plugin:
+def _load(manager: pluggy.PluginManager, load: Callable[[], Any], plugin: Plugin) -> Plugin:
     try:
-        part = entry.load()
+        part = load()
         manager.register(part, name=plugin.key)
         manager.check_pending()
     # Whatever it is, an exit while importing included, it must not stop the others.

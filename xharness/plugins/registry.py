@@ -31,12 +31,11 @@ class Registry:
     def get(self, family: str, name: str) -> Any:
         """The part of this name. Raises UnknownName with the near miss, and the plugins that
         did not load, since one of them may have it."""
-        parts = self._family(family)
-        if name not in parts:
-            absent = [f"{p.label} ({p.reason})" for p in self.plugins if p.reason]
-            hint = f"It may be in a plugin that is left out: {'; '.join(absent)}." if absent else ""
-            raise UnknownName(family, name, parts, hint)
-        return parts[name][0]
+        return self._find(family, name)[0]
+
+    def plugin(self, family: str, name: str) -> Plugin:
+        """The plugin that the part of this name is from. Raises as `get` does."""
+        return self._find(family, name)[1]
 
     def all(self, family: str) -> Mapping[str, Any]:
         """All parts of a family by name."""
@@ -68,6 +67,14 @@ class Registry:
             }
             for plugin in self.plugins
         ]
+
+    def _find(self, family: str, name: str) -> tuple[Any, Plugin]:
+        parts = self._family(family)
+        if name not in parts:
+            absent = [f"{p.label} ({p.reason})" for p in self.plugins if p.reason]
+            hint = f"It may be in a plugin that is left out: {'; '.join(absent)}." if absent else ""
+            raise UnknownName(family, name, parts, hint)
+        return parts[name]
 
     def _family(self, family: str) -> dict[str, tuple[Any, Plugin]]:
         if family in self._parts:

@@ -157,7 +157,8 @@ class Context:
     """What a producer needs to make models, made once for each run and seed.
 
     backbone   card -> its backbone, loaded on the run's device.
-    identify   card -> what identifies the backbone's weights, without loading them.
+    identify   card -> what identifies the backbone's weights, without loading them; without a
+               backbone, the plugin that the producer is from.
     evaluated  task, language -> the dataset that the run evaluates, or None: it is not
                selected on.
     tasks, recipe, evaluator, metric   look-ups by name.
@@ -182,12 +183,17 @@ class Context:
 
 @dataclass(frozen=True)
 class Produced:
-    """A model, and what the records tell about the weights behind it. `machine` is what depends
-    on where it runs, such as the matrix product that was chosen; it stands beside the times."""
+    """A model, and what the records tell about the weights behind it.
+
+    backbone  what identifies them; empty for a model without a backbone: then the producer's
+              plugin and its version do.
+    machine   what depends on where it runs, such as the matrix product that was chosen; it
+              stands beside the times.
+    """
 
     model: Any
-    backbone: Mapping[str, Any]
-    profile: Profile
+    backbone: Mapping[str, Any] = field(default_factory=dict)
+    profile: Profile = field(default_factory=Profile)
     machine: Mapping[str, str] = field(default_factory=dict)
 
 

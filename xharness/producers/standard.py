@@ -31,6 +31,11 @@ class Standard(Producer):
     name = "standard"
 
     def lineage(self, card: ModelCard, task: TaskCard, context: Context) -> list[Phase]:
+        if card.backbone is None:
+            raise CardError(
+                f"model {card.name!r} names no backbone, which producer {self.name!r} asks for; "
+                "add it to the card, or --backbone"
+            )
         phases: list[Phase] = []
         for name in card.train_on.get(task.name, task.train_on):
             trained_on = context.tasks[name]

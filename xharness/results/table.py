@@ -93,17 +93,16 @@ def grouped_table(title: str, by: str, suite: SuiteCard, records: Sequence[CellR
     models = _by_model(records)
     names = [n for n in suite.tasks if any(r.task.name == n for r in records)]
     columns = [(m, n) for m in models for n in names]
+    scores: dict[tuple[str, str, str], list[float]] = {}
+    for record in records:
+        if record.result:
+            where = (key(record), model_key(record), record.task.name)
+            scores.setdefault(where, []).append(record.result.score)
     rows = []
-    for group in sorted({key(record) for record in records if record.result}):
-        row = [group or "unknown"]
-        for model, name in columns:
-            scores = [
-                record.result.score
-                for record in models[model]
-                if record.result and record.task.name == name and key(record) == group
-            ]
-            row.append(_number(sum(scores) / len(scores)) if scores else "")
-        rows.append(row)
+    for group in sorted({group for group, _, _ in scores}):
+        found = [scores.get((group, *column)) for column in columns]
+        means = [_number(sum(those) / len(those)) if those else "" for those in found]
+        rows.append([group or "unknown", *means])
     heads = [name if len(models) == 1 else f"{model}:{name}" for model, name in columns]
     return Table(title, [by, *heads], rows, remarks(records))
 

@@ -53,7 +53,7 @@ def prepare(
     """The plan for a request; cells that are done in `folder` are marked so."""
     source = open_source(request.data, registry)
     contexts = [_context(request, catalogue, registry, source, seed) for seed in request.seeds]
-    return make_plan(
+    plan = make_plan(
         request,
         catalogue.suite(request.suite),
         _model_cards(request, catalogue),
@@ -62,6 +62,11 @@ def prepare(
         contexts,
         folder,
     )
+    for job in plan.jobs:
+        if job.pending:  # found out now, not after a training
+            job.context.evaluator(job.task.kind)
+            job.context.metric(job.task.metric)
+    return plan
 
 
 def _context(
@@ -79,10 +84,15 @@ def _context(
         )
 
     @lru_cache
-    def identify(name: str) -> Mapping[str, Any]:
+    def identify_by_name(name: str) -> Mapping[str, Any]:
         from xharness.inference.identity import identify_backbone
 
         return identify_backbone(name, registry.all("backbone"))
+
+    def identify(card: ModelCard) -> Mapping[str, Any]:
+        if card.backbone is not None:
+            return identify_by_name(card.backbone)
+        return {"plugin": registry.plugin("producer", card.producer).label}
 
     def recipe(card: ModelCard, task: TaskCard) -> Recipe:
         return catalogue.recipe(_required(card, "recipe"), task)
@@ -101,7 +111,7 @@ def _context(
         tasks=catalogue.tasks,
         recipe=recipe,
         backbone=backbone,
-        identify=lambda card: identify(_required(card, "backbone")),
+        identify=identify,
         evaluator=lru_cache(lambda kind: registry.get("evaluator", kind)()),
         metric=lambda name: registry.get("metric", name),
         on_step=on_step,

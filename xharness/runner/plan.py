@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -58,13 +58,22 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     batch_tokens: int | None = None
 
 
+class Loaded(NamedTuple):
+    """A dataset, and its digests: they are the same for all models, and take a while."""
+
+    data: Dataset
+    measured: Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One cell to be. `done` is its record when it need not run, `reason` why it can't."""
+    """One cell to be. `measured` is what is measured in it, apart from the model, `done` its
+    record when it need not run, `reason` why it can't."""
 
     id: str
     language: str
     data: Dataset | None
+    measured: Mapping[str, Any]
     inputs: str
     done: CellRecord | None = None
     reason: str | None = None
@@ -246,16 +255,17 @@ def _load(
     tasks: dict[str, TaskCard],
     offered: dict[str, list[str]],
     wanted: Sequence[str],
-) -> dict[str, dict[str, Dataset | str]]:
+) -> dict[str, dict[str, Loaded | str]]:
     """task -> language -> its data, or why there is none."""
-    loaded: dict[str, dict[str, Dataset | str]] = {}
+    loaded: dict[str, dict[str, Loaded | str]] = {}
     broken: dict[str, None] = {}
     for name, languages in offered.items():
         loaded[name] = {}
         for language in (code for code in languages if code in wanted):
             try:
                 whole = load_for_evaluation(source, tasks[name], language, request.split)
-                loaded[name][language] = limited(whole, request.limit)
+                data = limited(whole, request.limit)
+                loaded[name][language] = Loaded(data, measured(tasks[name], data))
             except MissingData as missing:
                 loaded[name][language] = str(missing)
             except DataError as error:
@@ -274,7 +284,7 @@ def _job(
     task: TaskCard,
     producer: Producer,
     context: Context,
-    data: dict[str, Dataset | str],
+    data: dict[str, Loaded | str],
     folder: RunFolder | None,
 ) -> Job:
     lineage: list[Phase] = []
@@ -283,30 +293,33 @@ def _job(
         lineage = producer.lineage(card, task, context)
     except MissingData as missing:
         reason = str(missing)
+    shared: dict[str, Any] = {}
+    if not reason and any(isinstance(found, Loaded) for found in data.values()):
+        identified = producer.identify(card, task, context)
+        shared = _inputs(request, card, identified, lineage, context.seed)
     cells = []
     for language, found in data.items():
         identity = cell_id(card.name, task.name, language, context.seed)
         if isinstance(found, str) or reason:
             why = found if isinstance(found, str) else reason
-            cells.append(Cell(identity, language, None, "", reason=why))
+            cells.append(Cell(identity, language, None, {}, "", reason=why))
             continue
-        identified = producer.identify(card, task, context)
-        inputs = digest(_inputs(request, card, task, identified, lineage, context.seed, found))
+        files = [file.sha256 for file in found.data.files]
+        inputs = digest(shared | {"data": found.measured, "files": files})
         record = folder.read_cell(identity) if folder else None
         done = record if record and _still_valid(record, inputs, task, folder) else None
-        cells.append(Cell(identity, language, found, inputs, done))
+        cells.append(Cell(identity, language, found.data, found.measured, inputs, done))
     return Job(card, task, producer, lineage, context, cells)
 
 
 def _inputs(
     request: Request,
     card: ModelCard,
-    task: TaskCard,
     backbone: Mapping[str, Any],
     lineage: Sequence[Phase],
     seed: int,
-    data: Dataset,
 ) -> dict[str, Any]:
+    """What the results of all cells of a job depend on, beside their data."""
     return {
         "version": EVALUATION_VERSION,
         "producer": card.producer,
@@ -317,8 +330,6 @@ def _inputs(
         "dtype": request.dtype,
         "seed": seed,
         "limit": request.limit,
-        "data": measured(task, data),
-        "files": [file.sha256 for file in data.files],
     }
 
 

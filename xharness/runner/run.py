@@ -39,7 +39,7 @@ from xharness.records import (
     RunRecord,
     TaskRecord,
 )
-from xharness.runner.plan import Cell, Job, Plan, gold_sha256, items_sha256, measured
+from xharness.runner.plan import Cell, Job, Plan
 from xharness.runs.folder import RunFolder
 from xharness.runs.leaderboard import leaderboard, model_key
 
@@ -182,8 +182,8 @@ def _record(
         seed=job.context.seed,
         limit=len(data.items) if data and any("limited to" in n for n in data.notes) else None,
         inputs=cell.inputs,
-        comparable_hash=digest(measured(job.task, data)) if data else None,
-        data=_data(job, data) if data else None,
+        comparable_hash=digest(cell.measured) if data else None,
+        data=_data(job, cell, data) if data else None,
         result=_result(job, data, outcome) if data and outcome else None,
         reason=reason,
         failure=_failure(error) if error else None,
@@ -191,10 +191,8 @@ def _record(
 
 
 def _model(job: Job, produced: Produced | None) -> ModelRecord:
-    identity: Mapping[str, Any] = {}
-    if produced:
-        identity = produced.backbone
-    elif job.pending:  # one that can't be made may have nothing to be identified by
+    identity: Mapping[str, Any] = produced.backbone if produced else {}
+    if not identity and job.pending:  # one that can't be made may have nothing to be identified by
         identity = job.producer.identify(job.card, job.task, job.context)
     return ModelRecord(
         name=job.card.name,
@@ -221,12 +219,12 @@ def _language(code: str) -> LanguageRecord:
     return LanguageRecord(code, known.name, known.family, known.script)
 
 
-def _data(job: Job, data: Dataset) -> DataRecord:
+def _data(job: Job, cell: Cell, data: Dataset) -> DataRecord:
     return DataRecord(
         source=job.context.source.name,
         files=_files(data.files),
-        items_sha256=items_sha256(data),
-        gold_sha256=gold_sha256(data),
+        items_sha256=cell.measured["items"],
+        gold_sha256=cell.measured["gold"],
         notes=list(data.notes),
     )
 
