@@ -64,7 +64,8 @@ def evaluate(
     command = [sys.executable, "-m", "xharness", "eval", "--model", "toy", "--suite", "toy"]
     command += ["--data", str(world.release), "--include", str(world.cards)]
     command += ["--output", str(folder), "--train", "missing"]
-    environment = os.environ | {
+    inherited = {key: value for key, value in os.environ.items() if key != "XHARNESS_PLUGINS"}
+    environment = inherited | {
         "XHARNESS_CACHE": str(cache),
         "PYTHONPATH": f"{ROOT}{os.pathsep}{path}",
         "OMP_NUM_THREADS": "1",
