@@ -25,6 +25,11 @@ COMMANDS = {
     "eval": "Evaluate models on the tasks and languages of a suite.",
     "train": "Train what models need for the tasks of a suite.",
     "show": "Show the results in a run folder.",
+    "compare": "Compare models, run by run, on what is comparable.",
+    "report": "Write the results of runs into one HTML page.",
+    "export": "Write the results of a run in somebody else's format.",
+    "score": "Score a folder of predictions, without a model.",
+    "submission": "Write the official submission folder from a run.",
     "list": "List tasks, models, suites or languages.",
     "data": "Look at a release folder.",
     "plugins": "List the plugins, and why one is left out.",
@@ -76,7 +81,7 @@ def xharness() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command line and exits: 0 done, 1 cells failed or lack data, 2 wrong use, 3 our
-    bug, 5 nothing selected, 130 Ctrl-C, 143 terminated."""
+    bug, 4 nothing is comparable, 5 nothing selected, 130 Ctrl-C, 143 terminated."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         # click hands back the code of an `Exit`, and what a command returns otherwise.

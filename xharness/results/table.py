@@ -29,10 +29,15 @@ class Table:
     rows: Sequence[Sequence[str]]
     remarks: Sequence[str] = ()
 
+    def render(self, form: str) -> str:
+        """As `text`, `markdown`, `csv` or `json`."""
+        rendered: str = getattr(self, form)()
+        return rendered
+
     def markdown(self) -> str:
-        lines = [f"**{self.title}**", "", "| " + " | ".join(self.heads) + " |"]
+        lines = [f"**{self.title}**", "", _markdown_row(self.heads)]
         lines.append("|---|" + "---:|" * (len(self.heads) - 1))
-        lines += ["| " + " | ".join(row) + " |" for row in self.rows]
+        lines += [_markdown_row(row) for row in self.rows]
         return "\n".join([*lines, "", *(f"- {remark}" for remark in self.remarks)]).rstrip()
 
     def csv(self) -> str:
@@ -43,9 +48,12 @@ class Table:
         return buffer.getvalue().rstrip("\n")
 
     def json(self) -> str:
+        return _indented(self.plain())
+
+    def plain(self) -> dict[str, object]:
+        """The table as plain values."""
         rows = [dict(zip(self.heads, row, strict=True)) for row in self.rows]
-        table = {"title": self.title, "rows": rows, "remarks": list(self.remarks)}
-        return msgspec.json.format(msgspec.json.encode(table), indent=2).decode()
+        return {"title": self.title, "rows": rows, "remarks": list(self.remarks)}
 
     def text(self) -> str:
         """Aligned columns without lines, for pipes and logs."""
@@ -61,14 +69,31 @@ class Table:
         return "\n".join([*lines, *self.remarks])
 
 
+def render_all(tables: Sequence[Table], form: str) -> str:
+    """Several tables as `text` or `markdown`, or as one JSON list."""
+    if form == "json":
+        return _indented([table.plain() for table in tables])
+    return "\n\n".join(table.render(form) for table in tables)
+
+
 def task_table(
     title: str, suite: SuiteCard, tasks: Mapping[str, TaskCard], records: Sequence[CellRecord]
+) -> Table:
+    """The `model_table` of the models and seeds in `records`."""
+    return model_table(title, suite, tasks, _by_model(records))
+
+
+def model_table(
+    title: str,
+    suite: SuiteCard,
+    tasks: Mapping[str, TaskCard],
+    models: Mapping[str, Sequence[CellRecord]],
 ) -> Table:
     """One row a task, one column a model; below, the suite's totals where they are whole.
 
     A mean over some of a task's languages only is marked with their number: it is not the
     task's score."""
-    models = _by_model(records)
+    records = [record for cells in models.values() for record in cells]
     boards = {name: leaderboard(suite, tasks, cells) for name, cells in models.items()}
     rows = []
     for name in suite.tasks:
@@ -146,6 +171,15 @@ def _task_cell(task: TaskCard, languages: Sequence[str], records: Sequence[CellR
         return "-"
     mean = _number(sum(scores) / len(scores))
     return mean if len(scores) == len(languages) else f"{mean} ({len(scores)}/{len(languages)})"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    plain = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
+    return "| " + " | ".join(plain) + " |"
+
+
+def _indented(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
 def _number(value: float) -> str:
