@@ -51,6 +51,8 @@ def evaluate(run: Run, world: World, *arguments: object) -> tuple[int, str, str]
         (["eval", "--limit", "0"], "--limit '0' is neither a count (100) nor a share (0.1)"),
         (["eval", "--batch-size", "x"], "--batch-size 'x' is neither 'auto' nor"),
         (["eval", "--data", "nowhere"], "--data 'nowhere' is no folder"),
+        (["eval", "--data", "sample:x"], "source 'sample' takes nothing after the colon"),
+        (["eval", "--data", "hub:a/b@main"], "'a/b@main' is not REPO@COMMIT"),
         (["eval", "--device", "gpu9"], "--device 'gpu9' can't be used here"),
         (["show", "nowhere"], "nowhere is no run folder: it has no run.json"),
         (["list", "taskz"], "taskz"),
@@ -232,7 +234,7 @@ def test_anybodys_checkpoint_is_scored_by_a_card_of_a_few_lines(
     [
         ("{checkpoint: {}}", "takes the one option `checkpoints`"),
         ("{checkpoints: {toy-pair: x}}", "no task 'toy-pair'. Did you mean 'toy-pairs'?"),
-        ("{checkpoints: {toy-pairs: nowhere}}", "'nowhere'"),
+        ("{checkpoints: {toy-pairs: nowhere}}", "No backbone 'nowhere'"),
     ],
 )
 def test_a_mistake_in_such_a_card_is_one_sentence(

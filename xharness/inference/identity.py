@@ -58,10 +58,10 @@ def local_folder(name: str) -> Path:
     repo, _, revision = name.partition("@")
     try:
         return snapshot("model", repo, revision or None, FILES)
-    except DataError as error:
+    except XharnessError as error:
         raise XharnessError(
-            f"No backbone {name!r}: it is no registered name and no folder, and on the Hugging "
-            f"Face Hub: {error}. xharness list models shows the cards."
+            f"No backbone {name!r}: it is no registered name, no folder, and as an id of the "
+            f"Hugging Face Hub: {str(error).rstrip('.')}. xharness list models shows the cards."
         ) from error
 
 

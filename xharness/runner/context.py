@@ -29,22 +29,25 @@ def open_source(name: str, registry: Registry) -> Source:
         found: Reader = registry.get("reader", name)
         return found
 
+    release: Any = registry.get("source", "release")
     registered, _, text = name.partition(":")
-    if registered in registry.names("source"):
+    if registered in registry.names("source") and registered != release.name:
         part: Any = registry.get("source", registered)
         given = [reader, text] if text else [reader]
         try:
             signature(part).bind(*given)
         except TypeError as error:
-            raise XharnessError(f"--data {name!r}: source {registered!r}: {error}") from error
+            takes = "nothing" if text else "a text"
+            raise XharnessError(
+                f"--data {name!r}: source {registered!r} takes {takes} after the colon"
+            ) from error
         return part(*given)  # type: ignore[no-any-return]
     if not Path(name).is_dir():
         raise XharnessError(
             f"--data {name!r} is no folder. Name a release folder, set {DATA_VARIABLE} to one, or "
             "take --data sample (the bundled one) or --data hub"
         )
-    part = registry.get("source", "release")
-    return part(Path(name), reader)  # type: ignore[no-any-return]
+    return release(Path(name), reader)  # type: ignore[no-any-return]
 
 
 def prepare(
