@@ -30,12 +30,12 @@ def test_vectors_come_from_the_protocols_layer(
     layers: int, layer: int, make_backbone: Make
 ) -> None:
     profile = make_backbone("bert", num_hidden_layers=layers).profile
-    assert profile == Profile(layer=layer, pooling="mean", prefix="", head="cls")
+    assert profile == Profile(layer=layer, pooling="mean", prefix="", head="cls", attention="full")
 
 
 def test_a_card_may_replace_parts_of_the_profile(make_backbone: Make) -> None:
     profile = make_backbone("bert", Profile(layer=0, head="mean"), num_hidden_layers=12).profile
-    assert profile == Profile(layer=0, pooling="mean", prefix="", head="mean")
+    assert profile == Profile(layer=0, pooling="mean", prefix="", head="mean", attention="full")
 
 
 @pytest.mark.parametrize(
