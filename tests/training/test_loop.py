@@ -17,6 +17,7 @@ from xharness.inference.backbone import load_backbone
 from xharness.inference.network import Example, Network
 from xharness.testing.toys import WORDS, make_backbone
 from xharness.training import loop
+from xharness.training.adversaries.plain import Plain
 
 RECIPE = Recipe(name="toy", learning_rate=0.003, epochs=3, batch_size=8, warmup=0.2)
 
@@ -56,7 +57,8 @@ def weights(network: Network) -> dict[str, torch.Tensor]:
 
 def run(folder: Path, state: Path, recipe: Recipe = RECIPE, **more: Any) -> Network:
     network = make_network(folder)
-    options = {"seed": 5, "state": state, "on_step": lambda *_: None} | more
+    plain = {"adversary": Plain(), "seed": 5, "state": state, "on_step": lambda *_: None}
+    options = plain | more
     loop.train(network, make_examples(network), recipe, **options)
     return network
 
@@ -113,7 +115,7 @@ def test_dev_selection_keeps_the_first_best_and_last_keeps_the_last(
 
     recipe = msgspec.structs.replace(RECIPE, select="dev")
     loop.train(
-        network, make_examples(network), recipe, seed=5, state=tmp_path / "s",
+        network, make_examples(network), recipe, adversary=Plain(), seed=5, state=tmp_path / "s",
         on_step=lambda *_: None, dev_score=dev_score,
     )  # fmt: skip
     assert len(seen) == 3
@@ -165,7 +167,7 @@ def test_training_lowers_the_loss_and_frozen_embeddings_stay(folder: Path, tmp_p
         parameter.requires_grad_(False)
     recipe = msgspec.structs.replace(RECIPE, epochs=20)
     loop.train(
-        network, make_examples(network), recipe, seed=1, state=tmp_path / "s",
+        network, make_examples(network), recipe, adversary=Plain(), seed=1, state=tmp_path / "s",
         on_step=lambda _step, _steps, loss: losses.append(loss),
     )  # fmt: skip
     assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
@@ -182,5 +184,6 @@ def test_a_loss_that_is_not_finite_is_said_with_its_step(folder: Path, tmp_path:
 def test_nothing_to_train_on_is_an_error(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(XharnessError, match="nothing to train on"):
         loop.train(
-            make_network(folder), [], RECIPE, seed=1, state=tmp_path / "s", on_step=lambda *_: None
-        )
+            make_network(folder), [], RECIPE, adversary=Plain(), seed=1, state=tmp_path / "s",
+            on_step=lambda *_: None,
+        )  # fmt: skip

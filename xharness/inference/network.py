@@ -137,6 +137,12 @@ class Network(nn.Module):
             for parameter in getattr(self.module, "embeddings", words).parameters():
                 parameter.requires_grad_(False)
 
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """Ids that the tokenizer adds; the unknown token stands for text, so it is none."""
+        tokenizer = self.backbone.tokenizer
+        return frozenset(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+
     def hidden(
         self, sequences: Sequence[Encoded], layer: int = -1, edit: Edit | None = None
     ) -> Hidden:

@@ -91,6 +91,7 @@ class Standard(Producer):
                 network,
                 examples,
                 phase.recipe,
+                adversary=context.adversary(phase.recipe),
                 seed=phase.seed,
                 state=folder.with_suffix(".state"),
                 dev_score=dev_score,
