@@ -129,3 +129,11 @@ def xharness_adversaries() -> Sequence[type]:
     from xharness.training.adversaries.vat import VAT
 
     return [Plain, FGM, PGD, FreeLB, SMART, R3F, VAT, Noise]
+
+
+@hookimpl
+def xharness_augmentations() -> Sequence[type]:
+    from xharness.training.augmentations.character_noise import CharacterNoise
+    from xharness.training.augmentations.code_switch import CodeSwitch
+
+    return [CharacterNoise, CodeSwitch]

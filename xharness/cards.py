@@ -106,6 +106,7 @@ class Recipe(Strict, frozen=True):
     select            `dev` keeps the weights with the best English dev score, `last` the last.
     select_every      steps between two looks at the dev score; 0 looks after each epoch.
     adversary         `name` of an adversary and its settings; empty means plain training.
+    augmentation      `name` of an augmentation and its settings; empty means the data as it is.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Recipe(Strict, frozen=True):
     select: Literal["dev", "last"] = "last"
     select_every: int = 0
     adversary: dict[str, Any] = {}
+    augmentation: dict[str, Any] = {}
 
 
 # Some fields of a recipe; reading a card checks their names and types.

@@ -21,6 +21,7 @@ HOOKS = {
     "source": "xharness_sources",
     "backbone": "xharness_backbones",
     "adversary": "xharness_adversaries",
+    "augmentation": "xharness_augmentations",
 }
 FAMILIES = tuple(HOOKS)
 

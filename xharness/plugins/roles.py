@@ -149,6 +149,21 @@ class Adversary(Protocol):
         ...
 
 
+class Augmentation(Protocol):
+    """Changed copies of training items, made before they are tokenised. A frozen struct of
+    settings."""
+
+    name: str
+
+    def augment(self, items: Sequence[Any], seed: int) -> list[Any]:
+        """The items of `xharness.data.items` and what joins them, the same for the same seed."""
+        ...
+
+    def files(self) -> Sequence[Any]:
+        """A `FileDigest` of each file that it reads: part of a checkpoint's identity."""
+        ...
+
+
 class Source(Protocol):
     """Where data comes from."""
 
@@ -186,7 +201,7 @@ class Context:
     evaluated  task, language -> the dataset that the run evaluates, or None: it is not
                selected on.
     tasks, recipe, evaluator, metric   look-ups by name.
-    adversary  the recipe's adversary.
+    adversary, augmentation   what the recipe asks for.
     on_step    called with phase, step, steps and loss.
     """
 
@@ -204,6 +219,7 @@ class Context:
     evaluator: Callable[[str], Evaluator]
     metric: Callable[[str], Metric]
     adversary: Callable[[Recipe], Adversary]
+    augmentation: Callable[[Recipe], Augmentation | None]
     on_step: Callable[[Phase, int, int, float], None]
 
 

@@ -17,7 +17,7 @@ from xharness.plugins.registry import Registry
 from xharness.plugins.roles import Context, Phase, Reader, Source
 from xharness.runner.plan import Plan, Request, evaluated, make_plan
 from xharness.runs.folder import RunFolder
-from xharness.training.adversaries.settings import adversary, completed
+from xharness.training.settings import adversary, augmentation, completed
 
 DATA_VARIABLE = "XHARNESS_DATA"
 
@@ -116,6 +116,7 @@ def _context(
         evaluator=lru_cache(lambda kind: registry.get("evaluator", kind)()),
         metric=lambda name: registry.get("metric", name),
         adversary=lambda recipe: adversary(recipe, registry),
+        augmentation=lambda recipe: augmentation(recipe, registry),
         on_step=on_step,
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from xharness.training.adversaries.perturbing import Count, Perturbing, Size
+from xharness.training.adversaries.perturbing import Perturbing
+from xharness.training.settings import Count, Size
 
 if TYPE_CHECKING:
     from xharness.training.forward import Forward

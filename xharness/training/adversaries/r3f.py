@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from xharness.training.adversaries.perturbing import Perturbing, Positive
+from xharness.training.adversaries.perturbing import Perturbing
+from xharness.training.settings import Positive
 
 if TYPE_CHECKING:
     from xharness.training.forward import Forward

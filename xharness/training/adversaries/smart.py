@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from xharness.training.adversaries.perturbing import AtLeastOne, Perturbing, Positive
+from xharness.training.adversaries.perturbing import Perturbing
+from xharness.training.settings import AtLeastOne, Positive
 
 if TYPE_CHECKING:
     from xharness.training.forward import Forward
