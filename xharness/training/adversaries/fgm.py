@@ -22,7 +22,7 @@ class FGM(Perturbing, frozen=True):
     """
 
     name: ClassVar[str] = "fgm"
-    radius: Positive = 0.3
+    radius: Size = 0.3
     clean_weight: Size = 1.0
     weight: Positive = 1.0
 

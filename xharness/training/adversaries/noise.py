@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from xharness.training.adversaries.perturbing import Perturbing
-from xharness.training.settings import AtLeastOne, Positive
+from xharness.training.settings import AtLeastOne, Size
 
 if TYPE_CHECKING:
     from xharness.training.forward import Forward
@@ -21,7 +21,7 @@ class Noise(Perturbing, frozen=True):
     """
 
     name: ClassVar[str] = "noise"
-    radius: Positive = 0.1
+    radius: Size = 0.1
     shape: Literal["gaussian", "sphere"] = "gaussian"
     passes: AtLeastOne = 1
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from xharness.training.adversaries.perturbing import Perturbing
-from xharness.training.settings import AtLeastOne, Positive, Size
+from xharness.training.settings import AtLeastOne, Size
 
 if TYPE_CHECKING:
     from xharness.training.forward import Forward
@@ -25,7 +25,7 @@ class PGD(Perturbing, frozen=True):
 
     name: ClassVar[str] = "pgd"
     ascents: AtLeastOne = 3
-    step: Positive = 0.1
+    step: Size = 0.1
     radius: Size = 0.3
     start: Size = 0.0
     clean_weight: Size = 0.0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from xharness.training.adversaries.perturbing import Perturbing
-from xharness.training.settings import Positive
+from xharness.training.settings import Positive, Size
 
 if TYPE_CHECKING:
     from xharness.training.forward import Forward
@@ -24,7 +24,7 @@ class R3F(Perturbing, frozen=True):
     """
 
     name: ClassVar[str] = "r3f"
-    radius: Positive = 0.01
+    radius: Size = 0.01
     weight: Positive = 1.0
     dropout: Literal["sync", "resample"] = "resample"
 
