@@ -44,7 +44,7 @@ class Ball:
         sizes = torch.tensor(self.lengths, device=self.device)
         self.owner = torch.repeat_interleave(torch.arange(len(order), device=self.device), sizes)
         ids = torch.tensor([token for i in order for token in sequences[i].ids])
-        special = torch.isin(ids, torch.tensor(sorted(network.special_ids)))
+        special = torch.isin(ids, torch.tensor(sorted(network.special_ids), dtype=torch.long))
         free = torch.ones_like(special) if method.special_tokens else ~special
         self.mask = free.float()[:, None].to(self.device)  # (T, 1)
         self.dropout = _random_state(self.device)

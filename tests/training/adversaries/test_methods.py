@@ -138,7 +138,9 @@ def test_where_a_batch_is_cut_changes_nothing(
     close(whole, cut, 1e-3)
 
 
-@pytest.mark.parametrize("architecture", ["electra", "distilbert", "deberta-v2"])
+@pytest.mark.parametrize(
+    "architecture", ["electra", "distilbert", "deberta-v2", "llama", "bloom", "modernbert"]
+)
 def test_other_architectures_are_attacked_too(
     architecture: str, prepare: Make, gradients: Make
 ) -> None:
