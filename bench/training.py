@@ -95,7 +95,7 @@ def prepare(task_name: str, sentences: int) -> tuple[Network, list[Example]]:
     )
     items = open_source(os.environ["XHARNESS_DATA"], registry).load(task, "train", "en").items
     chosen = random.Random(0).sample(items, sentences)
-    network = Network(backbone, task, seed=0, freeze_embeddings=True)
+    network = Network(backbone, task, "tag", seed=0, freeze_embeddings=True)
     return network, network.examples(chosen, RECIPE, random.Random(0))
 
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xharness.data.edits import Change, changed_text, edit, is_word, shifted
-from xharness.data.items import Answer, Choice, Match, Pair, Query, Question, Sentence
+from xharness.data.items import Answer, Candidate, Choice, Match, Pair, Query, Question, Sentence
 from xharness.data.words import clusters, words
+from xharness.errors import PluginError
 
 SAMPLES = [
     "Don't worry, the naïve chef isn’t well-known!", "Быстрая лиса прыгает.",
@@ -61,6 +62,11 @@ def test_changes_are_where_they_say(case: tuple[str, list[tuple[int, int]], list
 def test_changes_that_overlap_are_a_mistake() -> None:
     with pytest.raises(ValueError, match="overlap at code point 2"):
         changed_text("abcdef", [Change(0, 3, "x"), Change(2, 4, "y")])
+
+
+def test_items_of_an_unknown_type_are_said_not_passed_over() -> None:
+    with pytest.raises(PluginError, match="texts of Candidate items"):
+        edit(Candidate("1", "a"), shout)  # type: ignore[arg-type]
 
 
 def shout(text: str, field: str) -> list[Change]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from xharness.data.items import Answer, Choice, Item, Match, Pair, Query, Question, Sentence
+from xharness.errors import PluginError
 
 
 class Change(NamedTuple):
@@ -44,7 +45,7 @@ def edit(item: Item, propose: Propose) -> Item:
     Contexts keep every gold answer as it is: changes that touch one, or that stand right beside
     it and could grow together with it, are left out. Words stay one word each: a change that would
     leave one empty or put a blank into it is left out. Of a match only the query changes:
-    candidates stay clean.
+    candidates stay clean. Raises PluginError for other types of items.
     """
 
     def change(text: str, field: str) -> str:
@@ -65,8 +66,9 @@ def edit(item: Item, propose: Propose) -> Item:
         return _question(item, propose, change(item.question, "question"))
     if isinstance(item, Query):
         return replace(item, text=change(item.text, "text"))
-    assert isinstance(item, Match)
-    return replace(item, query=change(item.query, "query"))
+    if isinstance(item, Match):
+        return replace(item, query=change(item.query, "query"))
+    raise PluginError(f"which texts of {type(item).__name__} items may change is not known here")
 
 
 def is_word(text: str) -> bool:
