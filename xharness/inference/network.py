@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, log_softmax, normalize
+from torch.nn.utils.rnn import pad_sequence
 
 from xharness.cards import Lora, Recipe, TaskCard
 from xharness.data.items import Choice, Item, Match, Pair, Question, Sentence
@@ -25,9 +26,11 @@ from xharness.inference.features import (
 )
 from xharness.inference.heads import PooledHead, ScaleHead, TokenHead, initialise
 from xharness.inference.lora import add_updates
-from xharness.inference.packing import Encoded, Hidden, encode
+from xharness.inference.packing import Edit, Encoded, Hidden, encode
 
-IGNORED = -100
+# Logit of a class that a row does not have: its share is exactly 0, and 0 times a difference of
+# such logits is 0, which it would not be with infinities.
+ABSENT = -1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,33 @@ class Example:
     @property
     def tokens(self) -> int:
         return sum(len(sequence.ids) for sequence in self.sequences)
+
+
+class Outputs(NamedTuple):
+    """What a pass says about labelled examples: `logits` (R, K) and `targets` (R,).
+
+    A row is an example (K labels, options, or the batch's candidates), a word (K tags), or one
+    end of a window (K positions; first all starts, then all ends). Rows of a window shorter than
+    the longest hold `ABSENT` at the end.
+    """
+
+    logits: Tensor
+    targets: Tensor
+
+    @property
+    def loss(self) -> Tensor:
+        """() mean cross-entropy over the rows."""
+        return cross_entropy(self.logits, self.targets)
+
+    def divergence(self, other: Outputs) -> Tensor:
+        """() mean over the rows of KL(self || other), in nats; gradients flow into both."""
+        log_p = log_softmax(self.logits, dim=1)
+        log_q = log_softmax(other.logits, dim=1)
+        return (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
+
+    def detach(self) -> Outputs:
+        """The same without gradient."""
+        return Outputs(self.logits.detach(), self.targets)
 
 
 def cannot(asks: str, task: TaskCard) -> PluginError:
@@ -107,14 +137,24 @@ class Network(nn.Module):
             for parameter in getattr(self.module, "embeddings", words).parameters():
                 parameter.requires_grad_(False)
 
-    def hidden(self, sequences: Sequence[Encoded], layer: int = -1) -> Hidden:
-        """Hidden states of the sequences, in one pass."""
-        return encode(self.module, sequences, packed=self.backbone.packed, layer=layer)
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """Ids that the tokenizer adds; the unknown token stands for text, so it is none."""
+        tokenizer = self.backbone.tokenizer
+        return frozenset(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
 
-    def vectors(self, sequences: Sequence[Encoded]) -> Tensor:
+    def hidden(
+        self, sequences: Sequence[Encoded], layer: int = -1, edit: Edit | None = None
+    ) -> Hidden:
+        """Hidden states of the sequences, in one pass; `edit` changes the word embeddings."""
+        packed = self.backbone.packed
+        return encode(self.module, sequences, packed=packed, layer=layer, edit=edit)
+
+    def vectors(self, sequences: Sequence[Encoded], edit: Edit | None = None) -> Tensor:
         """(N, D) float32 sentence vectors as the backbone's profile takes them."""
         profile = self.backbone.profile
-        hidden = self.hidden(sequences, layer=profile.layer if profile.layer is not None else -1)
+        layer = profile.layer if profile.layer is not None else -1
+        hidden = self.hidden(sequences, layer, edit)
         if profile.pooling == "mean":
             return hidden.mean()
         return (hidden.first() if profile.pooling == "cls" else hidden.last()).float()
@@ -160,34 +200,37 @@ class Network(nn.Module):
 
     def loss(self, examples: Sequence[Example]) -> Tensor:
         """() mean loss over the examples' units."""
-        hidden_or_vectors = [s for example in examples for s in example.sequences]
+        return self(examples).loss  # type: ignore[no-any-return]
+
+    def forward(self, examples: Sequence[Example], edit: Edit | None = None) -> Outputs:
+        """Logits and targets of the examples, in one pass; `edit` changes the word embeddings."""
+        sequences = [s for example in examples for s in example.sequences]
         if self.asks == "embed":
-            vectors = normalize(self.vectors(hidden_or_vectors), dim=1)
+            vectors = normalize(self.vectors(sequences, edit), dim=1)
             scores = self.head(vectors[0::2], vectors[1::2])  # (B, B)
-            return cross_entropy(scores, torch.arange(len(scores), device=scores.device))
-        hidden = self.hidden(hidden_or_vectors)
+            return Outputs(scores, torch.arange(len(scores), device=scores.device))
+        hidden = self.hidden(sequences, edit=edit)
         device = hidden.states.device
         if self.asks in ("classify", "choose"):
             logits = self.head(hidden)  # (B, K), or (B * C, 1)
             if self.asks == "choose":
                 logits = logits.view(len(examples), -1)
-            return cross_entropy(logits, torch.tensor([e.target for e in examples], device=device))
+            return Outputs(logits, torch.tensor([e.target for e in examples], device=device))
         logits = self.head(hidden.states)  # (T, tags) or (T, 2)
         if self.asks == "tag":
             rows, tags = [], []
             for start, example in zip(hidden.starts, examples, strict=True):
                 rows += [start + position for position, _ in example.target]
                 tags += [tag for _, tag in example.target]
-            return cross_entropy(
-                logits[torch.tensor(rows, device=device)], torch.tensor(tags, device=device)
-            )
-        losses = [
-            cross_entropy(
-                logits[start : start + length].T, torch.tensor(example.target, device=device)
-            )  # mean of start and end
-            for start, length, example in zip(hidden.starts, hidden.lengths, examples, strict=True)
+            chosen = logits[torch.tensor(rows, device=device)]
+            return Outputs(chosen, torch.tensor(tags, device=device))
+        windows = [
+            logits[start : start + length]
+            for start, length in zip(hidden.starts, hidden.lengths, strict=True)
         ]
-        return torch.stack(losses).mean()
+        ends = pad_sequence(windows, batch_first=True, padding_value=ABSENT)  # (B, T, 2)
+        targets = torch.tensor([e.target for e in examples], device=device)  # (B, 2)
+        return Outputs(ends.permute(2, 0, 1).flatten(0, 1), targets.T.flatten())
 
     def _label(self, label: str, item: Item) -> int:
         try:

@@ -9,6 +9,7 @@ one length instead. Both give the same hidden states.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +21,11 @@ from transformers.masking_utils import AttentionMaskInterface
 ATTENTION = "xharness_packed"
 PROBE_TOKENS = 512
 PACK_TOKENS = {"cpu": 2048, "cuda": 32768}
+
+
+# A change of word embeddings: (T, E) -> (T, E), the real tokens of all sequences in the order of
+# `Hidden.states`. Padding never gets to see it.
+Edit = Callable[[Tensor], Tensor]
 
 
 class Encoded(NamedTuple):
@@ -141,24 +147,64 @@ def position_offset(module: PreTrainedModel) -> int:
     return 0
 
 
+class Layout(NamedTuple):
+    """Where sequences lie in a row: shortest first, sequence i from `starts[i]` on."""
+
+    order: list[int]
+    starts: list[int]
+
+
+def layout(sequences: Sequence[Encoded]) -> Layout:
+    """The row's layout, the same for packed and padded passes."""
+    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].ids))
+    starts = [0] * len(order)
+    at = 0
+    for i in order:
+        starts[i] = at
+        at += len(sequences[i].ids)
+    return Layout(order, starts)
+
+
 def encode(
     module: PreTrainedModel,
     sequences: Sequence[Encoded],
     *,
     packed: bool,
     layer: int = -1,
+    edit: Edit | None = None,
 ) -> Hidden:
-    """Hidden states of the sequences at `layer` (0 the embeddings, -1 the last), in one pass."""
-    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].ids))
-    lengths = [len(sequences[i].ids) for i in order]
+    """Hidden states of the sequences at `layer` (0 the embeddings, -1 the last), in one pass.
+    `edit` changes the word embeddings on their way in."""
+    order, starts = layout(sequences)
+    ordered = [sequences[i] for i in order]
+    lengths = [len(s.ids) for s in ordered]
     forward = _packed_states if packed else _padded_states
-    states = forward(module, [sequences[i] for i in order], lengths, layer)
-    starts = [0] * len(order)
-    at = 0
-    for i, length in zip(order, lengths, strict=True):
-        starts[i] = at
-        at += length
+    states = forward(module, ordered, lengths, layer, edit)
     return Hidden(states, starts, [len(s.ids) for s in sequences])
+
+
+@contextmanager
+def _edited(module: PreTrainedModel, edit: Edit | None, mask: Tensor | None) -> Iterator[None]:
+    """Within it, the word embeddings go through `edit`; `mask` (B, L) tells real tokens from
+    padding, None means that all are real.
+
+    A hook on the embedding module, not `inputs_embeds`: position ids, token types and whatever
+    else a model derives from the input ids stay as they are.
+    """
+    if edit is None:
+        yield
+        return
+
+    def hook(_module: Any, _inputs: Any, embedded: Tensor) -> Tensor:
+        if mask is None:
+            return edit(embedded.flatten(0, 1)).view_as(embedded)
+        return embedded.masked_scatter(mask[:, :, None], edit(embedded[mask]))
+
+    handle = module.get_input_embeddings().register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def batches(lengths: Sequence[int], budget: int, padded: bool = False) -> Iterator[list[int]]:
@@ -232,7 +278,11 @@ def _try(call: Callable[[], Any]) -> Any:
 
 
 def _packed_states(
-    module: PreTrainedModel, ordered: Sequence[Encoded], lengths: Sequence[int], layer: int
+    module: PreTrainedModel,
+    ordered: Sequence[Encoded],
+    lengths: Sequence[int],
+    layer: int,
+    edit: Edit | None,
 ) -> Tensor:
     device = module.device
     offset = position_offset(module)
@@ -251,11 +301,16 @@ def _packed_states(
     if ordered[0].types is not None:
         types = [t for s in ordered for t in s.types or ()]
         inputs["token_type_ids"] = torch.tensor([types], device=device)
-    return _states(module, inputs, layer, runs=runs)[0]
+    with _edited(module, edit, None):
+        return _states(module, inputs, layer, runs=runs)[0]
 
 
 def _padded_states(
-    module: PreTrainedModel, ordered: Sequence[Encoded], lengths: Sequence[int], layer: int
+    module: PreTrainedModel,
+    ordered: Sequence[Encoded],
+    lengths: Sequence[int],
+    layer: int,
+    edit: Edit | None,
 ) -> Tensor:
     device = module.device
     longest = max(lengths)
@@ -273,8 +328,8 @@ def _padded_states(
     mask = (
         torch.arange(longest, device=device)[None] < torch.tensor(lengths, device=device)[:, None]
     )
-    states = _states(module, inputs | {"attention_mask": mask.long()}, layer)
-    return states[mask]
+    with _edited(module, edit, mask):
+        return _states(module, inputs | {"attention_mask": mask.long()}, layer)[mask]
 
 
 def _states(module: PreTrainedModel, inputs: dict[str, Tensor], layer: int, **extra: Any) -> Tensor:

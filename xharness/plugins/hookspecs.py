@@ -118,6 +118,36 @@ def xharness_backbones() -> Sequence[type]:  # type: ignore[empty-body]
 
 
 @hookspec
+def xharness_adversaries() -> Sequence[type]:  # type: ignore[empty-body]
+    """Ways to train against perturbed inputs, for the `adversary` of a recipe.
+
+    When: once, when the first recipe with an adversary is planned, and at the first training.
+    Arguments: none.
+    Return: frozen `msgspec.Struct` classes with a `name` that play
+        `xharness.plugins.roles.Adversary`; their fields are the settings that a recipe may give
+        and are part of a checkpoint's identity. None means no adversaries.
+    Order: none; two adversaries with one name are refused.
+    If it raises: an error that names the plugin.
+    Since: 0.1.
+    """
+
+
+@hookspec
+def xharness_augmentations() -> Sequence[type]:  # type: ignore[empty-body]
+    """Ways to add changed copies of the training data, for the `augmentation` of a recipe.
+
+    When: once, when the first recipe with an augmentation is planned.
+    Arguments: none.
+    Return: frozen `msgspec.Struct` classes with a `name` that play
+        `xharness.plugins.roles.Augmentation`; their fields are the settings that a recipe may give
+        and are part of a checkpoint's identity. None means no augmentations.
+    Order: none; two augmentations with one name are refused.
+    If it raises: an error that names the plugin.
+    Since: 0.1.
+    """
+
+
+@hookspec
 def xharness_run_started(plan: Any) -> None:
     """A run begins.
 

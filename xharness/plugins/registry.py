@@ -12,7 +12,18 @@ import pluggy
 from xharness.errors import PluginError, UnknownName
 from xharness.plugins.manager import Plugin
 
-FAMILIES = ("producer", "evaluator", "metric", "reader", "source", "backbone")
+# Family -> the hook that is asked for its parts.
+HOOKS = {
+    "producer": "xharness_producers",
+    "evaluator": "xharness_evaluators",
+    "metric": "xharness_metrics",
+    "reader": "xharness_readers",
+    "source": "xharness_sources",
+    "backbone": "xharness_backbones",
+    "adversary": "xharness_adversaries",
+    "augmentation": "xharness_augmentations",
+}
+FAMILIES = tuple(HOOKS)
 
 
 class Registry:
@@ -79,7 +90,7 @@ class Registry:
     def _family(self, family: str) -> dict[str, tuple[Any, Plugin]]:
         if family in self._parts:
             return self._parts[family]
-        hook = f"xharness_{family}s"
+        hook = HOOKS[family]
         parts: dict[str, tuple[Any, Plugin]] = {}
         for plugin in self.plugins:
             if plugin.reason or hook not in plugin.hooks:
@@ -95,8 +106,9 @@ class Registry:
                 if not isinstance(name, str):
                     raise PluginError(f"{hook} of {plugin.label}: {part!r} has no name")
                 if name in parts:
+                    what, other = hook.removeprefix("xharness_"), parts[name][1]
                     raise PluginError(
-                        f"Two {family}s are named {name!r}: from {parts[name][1].label} and from "
+                        f"Two {what} are named {name!r}: from {other.label} and from "
                         f"{plugin.label}. Leave one out with $XHARNESS_PLUGINS."
                     )
                 parts[name] = (part, plugin)

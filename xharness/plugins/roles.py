@@ -140,6 +140,45 @@ class Reader(NamedTuple):
     read: Callable[..., Iterator[Any]]
 
 
+class Adversary(Protocol):
+    """How a micro-batch becomes gradients: plain training is one, attacks are others; the loop
+    does not know which.
+
+    A frozen struct of settings. What it needs comes with each call: `forward`
+    (`xharness.training.forward.Forward`) makes passes, with the word embeddings changed by any
+    function or with other examples than those given, and their logits and targets are there for
+    losses of one's own. That is room for
+    FreeAT: the order of batches hands each over K times in a row, and the object keeps its
+    perturbation from one call to the next; mixup: a pass whose embeddings are mixed with those of
+    the examples in another order, and a cross-entropy of its own on the logits; Cutoff: rows or
+    columns of the embeddings set to 0, or sequences without the cut span; xTune: passes on the
+    examples' augmented twins, which the producer gives it beside its teacher.
+    """
+
+    name: str
+
+    def accumulate(self, batch: Sequence[Any], forward: Any, weight: float) -> float:
+        """Adds the gradient of `weight` times the mean loss of the micro-batch to the parameters'
+        gradients, in as many backward passes as it takes, and returns that product. Passes are
+        made through `forward` alone, which counts them; randomness comes from it, too."""
+        ...
+
+
+class Augmentation(Protocol):
+    """Changed copies of training items, made before they are tokenised. A frozen struct of
+    settings."""
+
+    name: str
+
+    def augment(self, items: Sequence[Any], seed: int) -> list[Any]:
+        """The items of `xharness.data.items` and what joins them, the same for the same seed."""
+        ...
+
+    def files(self) -> Sequence[Any]:
+        """A `FileDigest` of each file that it reads: part of a checkpoint's identity."""
+        ...
+
+
 class Source(Protocol):
     """Where data comes from."""
 
@@ -177,6 +216,7 @@ class Context:
     evaluated  task, language -> the dataset that the run evaluates, or None: it is not
                selected on.
     tasks, recipe, evaluator, metric   look-ups by name.
+    adversary, augmentation   what the recipe asks for.
     on_step    called with phase, step, steps and loss.
     """
 
@@ -193,6 +233,8 @@ class Context:
     identify: Callable[[ModelCard], Mapping[str, Any]]
     evaluator: Callable[[str], Evaluator]
     metric: Callable[[str], Metric]
+    adversary: Callable[[Recipe], Adversary]
+    augmentation: Callable[[Recipe], Augmentation | None]
     on_step: Callable[[Phase, int, int, float], None]
 
 

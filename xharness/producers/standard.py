@@ -73,8 +73,11 @@ class Standard(Producer):
                     head=_same_head(previous.task, phase.task, context),
                 )
             data = context.source.load(phase.task, "train", SOURCE_LANGUAGE)
+            items = list(data.items)
+            if augmentation := context.augmentation(phase.recipe):
+                items = augmentation.augment(items, stream(phase.seed, "augmentation"))
             examples = network.examples(
-                data.items, phase.recipe, random.Random(stream(phase.seed, "examples"))
+                items, phase.recipe, random.Random(stream(phase.seed, "examples"))
             )
             dev_score = None
             if phase.recipe.select == "dev":
@@ -91,6 +94,7 @@ class Standard(Producer):
                 network,
                 examples,
                 phase.recipe,
+                adversary=context.adversary(phase.recipe),
                 seed=phase.seed,
                 state=folder.with_suffix(".state"),
                 dev_score=dev_score,
@@ -99,7 +103,7 @@ class Standard(Producer):
             description = {
                 "address": phase.address,
                 "lineage": [describe(p) for p in lineage],
-                "training": facts,
+                "training": {**facts, "items": len(items)},
             }
             checkpoint.save(folder, network, description)
 
@@ -158,6 +162,8 @@ def _phase(
     train = context.source.load(trained_on, "train", SOURCE_LANGUAGE)
     recipe = context.recipe(card, trained_on)
     files, notes = list(train.files), list(train.notes)
+    if augmentation := context.augmentation(recipe):
+        files.extend(augmentation.files())
     if recipe.select == "dev":
         recipe, why = _selection(recipe, task, trained_on, context)
         if why:

@@ -17,6 +17,7 @@ from xharness.plugins.registry import Registry
 from xharness.plugins.roles import Context, Phase, Reader, Source
 from xharness.runner.plan import Plan, Request, evaluated, make_plan
 from xharness.runs.folder import RunFolder
+from xharness.training.settings import adversary, augmentation, completed
 
 DATA_VARIABLE = "XHARNESS_DATA"
 
@@ -98,7 +99,7 @@ def _context(
         return {"plugin": registry.plugin("producer", card.producer).label}
 
     def recipe(card: ModelCard, task: TaskCard) -> Recipe:
-        return catalogue.recipe(_required(card, "recipe"), task)
+        return completed(catalogue.recipe(_required(card, "recipe"), task), registry)
 
     def on_step(phase: Phase, step: int, steps: int, loss: float) -> None:
         registry.hook.xharness_training_step(phase=phase, step=step, steps=steps, loss=loss)
@@ -117,6 +118,8 @@ def _context(
         identify=identify,
         evaluator=lru_cache(lambda kind: registry.get("evaluator", kind)()),
         metric=lambda name: registry.get("metric", name),
+        adversary=lambda recipe: adversary(recipe, registry),
+        augmentation=lambda recipe: augmentation(recipe, registry),
         on_step=on_step,
     )
 

@@ -13,8 +13,8 @@ import math
 import os
 import random
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -24,6 +24,8 @@ from safetensors.torch import save_file
 from xharness.cards import Recipe
 from xharness.errors import XharnessError
 from xharness.inference.network import Example, Network
+from xharness.plugins.roles import Adversary
+from xharness.training.forward import Forward
 
 # Tokens of one forward and backward pass; a step's batch is cut into passes of at most so many.
 MICRO_BATCH_TOKENS = {"cpu": 8192, "cuda": 32768}
@@ -62,6 +64,7 @@ def train(
     examples: Sequence[Example],
     recipe: Recipe,
     *,
+    adversary: Adversary,
     seed: int,
     state: Path,
     on_step: Callable[[int, int, float], None],
@@ -69,6 +72,7 @@ def train(
 ) -> dict[str, float]:
     """Trains `network` in place and returns what is worth recording about it.
 
+    adversary  makes gradients of each micro-batch; plain training is one.
     dev_score  called between steps when the recipe selects on dev; higher is better, the first
                of equals wins.
     state      file that is rewritten about once a minute; a training that finds it goes on from
@@ -88,7 +92,9 @@ def train(
     steps = per_epoch * recipe.epochs
     look_every = recipe.select_every or per_epoch
     selecting = recipe.select == "dev" and dev_score is not None
-    step, best_score, best = _restore(state, network, optimizer)
+    forward = Forward(network, recipe)
+    _ = forward.token_norm  # before the weights change
+    step, best_score, best, forward.tally = _restore(state, network, optimizer)
     saved_at = time.monotonic()
 
     while step < steps:
@@ -103,16 +109,14 @@ def train(
                 group["lr"] = peak * rate_factor(step, steps, recipe.warmup)
             network.train()
             torch.manual_seed(stream(seed, "dropout", step))
+            forward.random = random.Random(stream(seed, "attack", step))
             optimizer.zero_grad(set_to_none=True)
             loss = 0.0
             budget = MICRO_BATCH_TOKENS[device] if network.batchable else 2**62
             for passed in micro_batches(batch, budget):
-                with _autocast(device, recipe):
-                    mean = network.loss(passed)  # () mean over the units of this pass
                 # Passes differ in units, so each counts by its share of them.
                 share = sum(example.units for example in passed) / max(1, units)
-                (mean * share).backward()
-                loss += float(mean.detach()) * share
+                loss += adversary.accumulate(passed, forward, share)
             if not math.isfinite(loss):
                 raise XharnessError(
                     f"the loss is {loss} at step {step + 1} of {steps}; "
@@ -128,20 +132,21 @@ def train(
                 if score > best_score:
                     best_score, best = score, _trainable(network)
             if time.monotonic() - saved_at > SECONDS_BETWEEN_STATES and step < steps:
-                _save(state, network, optimizer, step, best_score, best)
+                _save(state, network, optimizer, step, best_score, best, forward.tally)
                 saved_at = time.monotonic()
 
     if best:
         _put(network, best)
     network.eval()
     state.unlink(missing_ok=True)
-    return {"steps": steps, **({"dev_score": best_score} if best else {})}
-
-
-def _autocast(device: str, recipe: Recipe) -> torch.autocast | nullcontext[None]:
-    if recipe.precision == "bf16":
-        return torch.autocast(device, dtype=torch.bfloat16)
-    return nullcontext()
+    facts = {"steps": steps, **forward.facts(), **({"dev_score": best_score} if best else {})}
+    if skipped := facts.get("non_finite_attacks"):
+        warnings.warn(
+            f"{skipped} attacks had a gradient that is not finite and were replaced by the clean "
+            "input; smaller sizes or precision: fp32 may help",
+            stacklevel=2,
+        )
+    return facts
 
 
 def _trainable(network: Network) -> dict[str, torch.Tensor]:
@@ -166,6 +171,7 @@ def _save(
     step: int,
     best_score: float,
     best: dict[str, torch.Tensor],
+    tally: dict[str, float],
 ) -> None:
     tensors = {f"best/{name}": value for name, value in best.items()}
     for name, parameter in network.named_parameters():
@@ -174,7 +180,7 @@ def _save(
             for key, value in optimizer.state[parameter].items():
                 tensors[f"{key}/{name}"] = value
     whole = state.with_suffix(".tmp")
-    facts = {"step": step, "best_score": best_score if best else None}
+    facts = {"step": step, "best_score": best_score if best else None, "tally": tally}
     save_file(tensors, whole, {"facts": json.dumps(facts)})
     with whole.open("rb") as file:
         os.fsync(file.fileno())
@@ -183,9 +189,9 @@ def _save(
 
 def _restore(
     state: Path, network: Network, optimizer: torch.optim.Optimizer
-) -> tuple[int, float, dict[str, torch.Tensor]]:
+) -> tuple[int, float, dict[str, torch.Tensor], dict[str, float]]:
     if not state.is_file():
-        return 0, -math.inf, {}
+        return 0, -math.inf, {}, {}
     device = next(network.parameters()).device
     with safe_open(state, framework="pt", device=str(device)) as file:
         facts = json.loads(file.metadata()["facts"])
@@ -201,4 +207,4 @@ def _restore(
             # A parameter that never had a gradient has no moments.
             optimizer.state[parameter] = {k: v[name] for k, v in parts.items() if name in v}
     score = facts["best_score"]
-    return facts["step"], -math.inf if score is None else score, best
+    return facts["step"], -math.inf if score is None else score, best, facts.get("tally", {})
