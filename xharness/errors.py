@@ -62,6 +62,12 @@ class Refused(XharnessError):
     """Valid, but senseless or unsafe here; the reason is in the message."""
 
 
+class NotComparable(XharnessError):
+    """Two results measure different things; the message names the first difference."""
+
+    exit_code = 4
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with the nearest known name, preceded by a blank, or nothing."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)

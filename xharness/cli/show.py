@@ -42,8 +42,4 @@ def command(run: Path, by: str, form: str, include: tuple[Path, ...]) -> None:
         table = task_table(title, suite, catalogue.tasks, records)
     else:
         table = grouped_table(title, by, suite, records)
-    click.echo(
-        {"text": table.text, "markdown": table.markdown, "csv": table.csv, "json": table.json}[
-            form
-        ]()
-    )
+    click.echo(table.render(form))

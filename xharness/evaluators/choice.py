@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+import numpy as np
+
 from xharness.cards import TaskCard
+from xharness.data.files import DataFile
 from xharness.data.items import Choice, Dataset
 from xharness.errors import DataError
-from xharness.evaluators.contract import finite, lacks, scorable
+from xharness.evaluators.contract import demand_lines, finite, lacks, scorable
 from xharness.plugins.roles import Chooser, Metric, Outcome
+
+
+class _Line(msgspec.Struct):
+    label: int
 
 
 class ChoiceEvaluator:
@@ -37,10 +46,32 @@ class ChoiceEvaluator:
                 )
         scores = model.choose([item.premise for item in items], [item.options for item in items])
         best = finite(scores, "choose", (len(items), count)).argmax(axis=1)
-        scored = metric([item.label for item in items], best.tolist(), data.language)
-        return Outcome(
-            scored.values,
-            {**scored.per_item, "predicted": best},
-            "".join(f'{{"label": {i}}}\n' for i in best),
-            scored.variants,
-        )
+        return _outcome(items, best.tolist(), data, metric)
+
+    def gold(self, labels: DataFile, task: TaskCard) -> list[Choice]:
+        """One `{"label": i}` a line; the line's number is the id."""
+        return [
+            Choice(str(n), "", (), line.label, str(n), str(n))
+            for n, line in enumerate(labels.json_lines(_Line), 1)
+        ]
+
+    def score(
+        self, predictions: DataFile, data: Dataset, task: TaskCard, metric: Metric
+    ) -> Outcome:
+        """Raises DataError unless there is a line for each item, with a whole number each."""
+        items = scorable(data, Choice)
+        indices = [line.label for line in predictions.json_lines(_Line)]
+        demand_lines(predictions, indices, len(items))
+        return _outcome(items, indices, data, metric)
+
+
+def _outcome(
+    items: Sequence[Choice], indices: Sequence[int], data: Dataset, metric: Metric
+) -> Outcome:
+    scored = metric([item.label for item in items], indices, data.language)
+    return Outcome(
+        scored.values,
+        {**scored.per_item, "predicted": np.array(indices)},
+        "".join(f'{{"label": {i}}}\n' for i in indices),
+        scored.variants,
+    )

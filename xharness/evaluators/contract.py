@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from xharness.data.files import DataFile
 from xharness.data.items import Dataset, Item
 from xharness.errors import DataError, PluginError
 
+Answer = TypeVar("Answer")
 ItemType = TypeVar("ItemType", bound=Item)
 
 
@@ -50,6 +53,38 @@ def demand_count(returned: Any, method: str, expected: int) -> None:
     """Raises PluginError unless a model returned one thing for each item."""
     if len(returned) != expected:
         raise PluginError(f"{method}() returned {len(returned):,} results for {expected:,} items.")
+
+
+def demand_lines(file: DataFile, lines: Sequence[Any], expected: int) -> None:
+    """Raises DataError unless a prediction file has one line for each item."""
+    if len(lines) != expected:
+        raise DataError(f"{file.path}: {len(lines):,} predictions for {expected:,} items")
+
+
+def answered(
+    file: DataFile, given: Mapping[str, Answer], ids: Sequence[str]
+) -> list[Answer | None]:
+    """What a prediction file has for each id, None for nothing. Notes say how many are missing,
+    which counts as wrong officially, and how many it has for unknown ids, which are ignored.
+
+    Raises DataError when it has predictions, but none for any of the ids: it is another file's.
+    """
+    found = [given.get(id) for id in ids]
+    absent = [id for id, value in zip(ids, found, strict=True) if value is None]
+    if given and len(absent) == len(ids):
+        raise file.error(
+            f"none of its {len(given):,} ids is among the {len(ids):,} expected; it has "
+            f"{next(iter(given))!r}, expected is {ids[0]!r} and the like"
+        )
+    if absent:
+        file.notes.append(
+            f"{len(absent):,} of {len(ids):,} items have no prediction and count as wrong, the "
+            f"first is {absent[0]!r}"
+        )
+    extra = given.keys() - set(ids)
+    if extra:
+        file.notes.append(f"{len(extra):,} predictions are for unknown ids, e.g. {min(extra)!r}")
+    return found
 
 
 def finite(returned: Any, method: str, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xharness.cards import TaskCard
+from xharness.data.files import DataFile
 from xharness.data.items import Candidate, Dataset, Query
 from xharness.errors import DataError
-from xharness.evaluators.contract import lacks, scorable
+from xharness.evaluators.contract import answered, lacks, scorable
 from xharness.evaluators.search import Vectors, embed_unit, search
 from xharness.plugins.roles import Embedder, Metric, Outcome
 
@@ -64,9 +65,29 @@ class RankingEvaluator:
         return Outcome(
             scored.values,
             {**scored.per_item, "predicted": rows},
-            json.dumps(by_id, ensure_ascii=False) + "\n",
+            _submission(by_id),
             scored.variants,
         )
+
+    def gold(self, labels: DataFile, task: TaskCard) -> list[Query]:
+        """A JSON object, query id -> ids of the right candidates; stripped ones are empty."""
+        given = labels.json(dict[str, list[str]])
+        return [
+            Query(key, "", tuple(t.strip() for t in targets if t.strip()))
+            for key, targets in given.items()
+        ]
+
+    def score(
+        self, predictions: DataFile, data: Dataset, task: TaskCard, metric: Metric
+    ) -> Outcome:
+        """As officially, a query without a ranking scores 0; a note counts them."""
+        items = scorable(data, Query)
+        given = predictions.json(dict[str, list[str]])
+        rankings = answered(predictions, given, [item.id for item in items])
+        scored = metric(
+            [item.targets for item in items], [r or [] for r in rankings], data.language
+        )
+        return Outcome(scored.values, scored.per_item, _submission(given), scored.variants)
 
     def _pool_vectors(self, model: Embedder, pool: Sequence[Candidate]) -> Vectors:
         kept = self._model is not None and self._model() is model and self._pool is pool
@@ -79,3 +100,7 @@ class RankingEvaluator:
 
     def _forget(self, _: object = None) -> None:
         self._model, self._pool, self._vectors = None, (), None
+
+
+def _submission(rankings: Mapping[str, Sequence[str]]) -> str:
+    return json.dumps(rankings, ensure_ascii=False) + "\n"

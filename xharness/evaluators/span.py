@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from xharness.cards import TaskCard
+from xharness.data.files import DataFile
 from xharness.data.items import Dataset, Question
+from xharness.data.readers import squad
+from xharness.data.readers.ask import Ask
 from xharness.errors import DataError, PluginError
-from xharness.evaluators.contract import demand_count, lacks, scorable
-from xharness.plugins.roles import Extractor, Metric, Outcome, Span
+from xharness.evaluators.contract import answered, demand_count, lacks, scorable
+from xharness.plugins.roles import Extractor, Metric, Outcome, Scored, Span
 
 
 class SpanEvaluator:
@@ -45,18 +48,39 @@ class SpanEvaluator:
                 f"{data.task}/{data.language}: {len(items):,} questions share "
                 f"{len(answers):,} ids; the answers are filed by id."
             )
-        scored = metric(
-            [tuple(answer.text for answer in item.answers) for item in items],
-            list(answers.values()),
-            data.language,
-        )
+        scored = _scored(items, list(answers.values()), data, metric)
         starts, ends = np.array(best).T
         return Outcome(
             scored.values,
             {**scored.per_item, "start": starts, "end": ends},
-            json.dumps(answers, ensure_ascii=False, indent=1) + "\n",
+            _submission(answers),
             scored.variants,
         )
+
+    def gold(self, labels: DataFile, task: TaskCard) -> list[Question]:
+        """The questions of a file in the format of SQuAD 1.1."""
+        return list(squad.read(labels, Ask("")))
+
+    def score(
+        self, predictions: DataFile, data: Dataset, task: TaskCard, metric: Metric
+    ) -> Outcome:
+        """As officially, a question without a prediction scores 0; a note counts them."""
+        items = scorable(data, Question)
+        given = predictions.json(dict[str, str])
+        answers = answered(predictions, given, [item.id for item in items])
+        scored = _scored(items, answers, data, metric)
+        return Outcome(scored.values, scored.per_item, _submission(given), scored.variants)
+
+
+def _scored(
+    items: Sequence[Question], answers: Sequence[str | None], data: Dataset, metric: Metric
+) -> Scored:
+    gold = [tuple(answer.text for answer in item.answers) for item in items]
+    return metric(gold, answers, data.language)
+
+
+def _submission(answers: Mapping[str, str]) -> str:
+    return json.dumps(answers, ensure_ascii=False, indent=1) + "\n"
 
 
 def _first(item: Question, spans: Sequence[Span]) -> tuple[int, int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from xharness.cards import TaskCard
+from xharness.data.files import DataFile
 from xharness.data.items import Dataset, Sentence
 from xharness.errors import DataError, did_you_mean
 from xharness.evaluators.contract import demand_count, finite, lacks, scorable
@@ -42,9 +44,30 @@ class TaggingEvaluator:
             ]
             for item, logits in zip(items, returned, strict=True)
         ]
-        scored = metric([item.tags for item in items], predicted, data.language)
-        submission = "\n\n".join("\n".join(tags) for tags in predicted) + "\n"
-        return Outcome(scored.values, scored.per_item, submission, scored.variants)
+        return _outcome(items, predicted, data, metric)
+
+    def gold(self, labels: DataFile, task: TaskCard) -> list[Sentence]:
+        """One tag a line, a blank line between sentences; the sentence's number is the id."""
+        return [
+            Sentence(str(n), ("",) * len(tags), tuple(tags), str(n), str(n))
+            for n, tags in enumerate(_sentences(labels), 1)
+        ]
+
+    def score(
+        self, predictions: DataFile, data: Dataset, task: TaskCard, metric: Metric
+    ) -> Outcome:
+        """As officially, a tag that the card doesn't have is a wrong one; a note counts them.
+        Raises DataError unless sentences and words are as many as the items have."""
+        items = scorable(data, Sentence)
+        predicted = list(_sentences(predictions))
+        unknown = [tag for tags in predicted for tag in tags if tag not in task.labels]
+        if unknown:
+            near = did_you_mean(unknown[0], task.labels)
+            predictions.notes.append(
+                f"{len(unknown):,} predicted tags are none of the card's, the first is "
+                f"{unknown[0]!r}.{near}"
+            )
+        return _outcome(items, predicted, data, metric)
 
     def _demand_tags(self, item: Sentence, data: Dataset, task: TaskCard) -> None:
         tags = item.tags or ()
@@ -58,3 +81,24 @@ class TaggingEvaluator:
             raise DataError(
                 f"{where} has the tag {tag!r}; the card's are {', '.join(task.labels)}.{near}"
             )
+
+
+def _sentences(file: DataFile) -> Iterator[list[str]]:
+    """As the official script reads them: two blank lines in a row hold an empty sentence."""
+    tags: list[str] = []
+    for line in file.lines():
+        if line.strip():
+            tags.append(line.strip())
+        else:
+            yield tags
+            tags = []
+    if tags:
+        yield tags
+
+
+def _outcome(
+    items: Sequence[Sentence], predicted: Sequence[Sequence[str]], data: Dataset, metric: Metric
+) -> Outcome:
+    scored = metric([item.tags for item in items], predicted, data.language)
+    submission = "\n\n".join("\n".join(tags) for tags in predicted) + "\n"
+    return Outcome(scored.values, scored.per_item, submission, scored.variants)

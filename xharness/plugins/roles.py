@@ -96,6 +96,21 @@ class Evaluator(Protocol):
         ...
 
 
+@runtime_checkable
+class SubmissionScorer(Protocol):
+    """What an evaluator does that also scores prediction files, without a model. Both methods
+    take a `xharness.data.files.DataFile` and raise DataError, with path and line, where it is
+    not as the official format says; what a reader of the score must know goes to its notes."""
+
+    def gold(self, labels: Any, task: TaskCard) -> Sequence[Any]:
+        """The items of an official label file; their texts are empty."""
+        ...
+
+    def score(self, predictions: Any, data: Any, task: TaskCard, metric: Metric) -> Outcome:
+        """As `evaluate`, with predictions from a file in the official format."""
+        ...
+
+
 class Metric(Protocol):
     """A pure function of gold and predictions with a `name`; see `xharness.metrics`."""
 

@@ -29,6 +29,11 @@ class Table:
     rows: Sequence[Sequence[str]]
     remarks: Sequence[str] = ()
 
+    def render(self, form: str) -> str:
+        """As `text`, `markdown`, `csv` or `json`."""
+        rendered: str = getattr(self, form)()
+        return rendered
+
     def markdown(self) -> str:
         lines = [f"**{self.title}**", "", "| " + " | ".join(self.heads) + " |"]
         lines.append("|---|" + "---:|" * (len(self.heads) - 1))

@@ -16,11 +16,11 @@ import msgspec
 from xharness.cards import ModelCard, SuiteCard, TaskCard, digest
 from xharness.data.evaluation_split import load_for_evaluation
 from xharness.data.items import Dataset
+from xharness.data.measured import measured
 from xharness.errors import (
     CardError,
     DataError,
     MissingData,
-    PluginError,
     UnknownName,
     XharnessError,
 )
@@ -331,43 +331,6 @@ def _inputs(
         "seed": seed,
         "limit": request.limit,
     }
-
-
-def measured(task: TaskCard, data: Dataset) -> dict[str, Any]:
-    """What is measured in a cell, apart from model, hardware and versions."""
-    tuned_on = {"tuning": gold_sha256(data.tuning)} if data.tuning else {}
-    return tuned_on | {
-        "task": task.name,
-        "version": task.version,
-        "metric": task.metric,
-        "score": task.score,
-        "labels": task.labels,
-        "preprocessing": task.preprocessing,
-        "language": data.language,
-        "split": data.split,
-        "items": items_sha256(data),
-        "gold": gold_sha256(data),
-    }
-
-
-def items_sha256(data: Dataset) -> str:
-    """Digest of the ordered item ids: equal digests can be paired item by item."""
-    return digest([item.id for item in data.items])
-
-
-def gold_sha256(data: Dataset) -> str:
-    """Digest of the ordered gold labels and of the ids of the pool."""
-    gold = [_gold(item) for item in data.items]
-    return digest([gold, [candidate.id for candidate in data.pool]])
-
-
-def _gold(item: Any) -> Any:
-    for name in ("label", "tags", "answers", "targets"):
-        if hasattr(item, name):
-            return getattr(item, name)
-    raise PluginError(
-        f"{type(item).__name__} has its gold in none of the fields label, tags, answers, targets."
-    )
 
 
 def _still_valid(record: CellRecord, inputs: str, task: TaskCard, folder: RunFolder | None) -> bool:

