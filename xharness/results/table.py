@@ -48,9 +48,12 @@ class Table:
         return buffer.getvalue().rstrip("\n")
 
     def json(self) -> str:
+        return _indented(self.plain())
+
+    def plain(self) -> dict[str, object]:
+        """The table as plain values."""
         rows = [dict(zip(self.heads, row, strict=True)) for row in self.rows]
-        table = {"title": self.title, "rows": rows, "remarks": list(self.remarks)}
-        return msgspec.json.format(msgspec.json.encode(table), indent=2).decode()
+        return {"title": self.title, "rows": rows, "remarks": list(self.remarks)}
 
     def text(self) -> str:
         """Aligned columns without lines, for pipes and logs."""
@@ -64,6 +67,13 @@ class Table:
             )
             lines.append("  ".join([first, *others]).rstrip())
         return "\n".join([*lines, *self.remarks])
+
+
+def render_all(tables: Sequence[Table], form: str) -> str:
+    """Several tables as `text` or `markdown`, or as one JSON list."""
+    if form == "json":
+        return _indented([table.plain() for table in tables])
+    return "\n\n".join(table.render(form) for table in tables)
 
 
 def task_table(
@@ -151,6 +161,10 @@ def _task_cell(task: TaskCard, languages: Sequence[str], records: Sequence[CellR
         return "-"
     mean = _number(sum(scores) / len(scores))
     return mean if len(scores) == len(languages) else f"{mean} ({len(scores)}/{len(languages)})"
+
+
+def _indented(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,43 @@
+"""`xharness compare`: models side by side, on what is comparable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from xharness.cli.options import include_option
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--published", is_flag=True, help="Add figures from papers, marked as such.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    show_default=True,
+)
+@include_option
+def command(runs: tuple[Path, ...], published: bool, form: str, include: tuple[Path, ...]) -> None:
+    """Compare the models in the run folders RUNS; the first is the reference.
+
+    Cells are compared where all models measured the same items by the same rules; where none
+    did, the first difference is named and the exit code is 4.
+    """
+    from xharness.cli.options import open_catalogue
+    from xharness.results.compare import columns_of, compare, tables
+    from xharness.results.published import published_table
+    from xharness.results.table import render_all
+    from xharness.runs.folder import RunFolder
+
+    folders = [RunFolder(run) for run in runs]
+    columns = columns_of(folders)
+    _, catalogue = open_catalogue(include)
+    suite = catalogue.suite(folders[0].read_run().suite)
+    comparison = compare(columns, suite)
+    shown = tables(comparison)
+    if published:
+        shown.append(published_table(catalogue.tasks, list(comparison.groups("task"))))
+    click.echo(render_all(shown, form))
