@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from xharness.cards import SuiteCard
-from xharness.errors import NotComparable, Refused
+from xharness.errors import DataError, NotComparable, Refused
 from xharness.records import CellRecord
 from xharness.results.table import GROUPINGS, Table
 from xharness.runs.folder import RunFolder
@@ -32,17 +33,28 @@ Cells = Mapping[tuple[str, str], CellRecord]  # by task and language
 
 @dataclass(frozen=True)
 class Column:
-    """A model's cells; `label` is unique among the columns."""
+    """A model's records; `label` is unique among the columns, `cells` are those with a result."""
 
     label: str
     run: RunFolder
-    cells: Cells
+    records: Sequence[CellRecord]
+
+    @cached_property
+    def cells(self) -> Cells:
+        return {(r.task.name, r.language.code): r for r in self.records if r.result}
 
     def score(self, key: tuple[str, str]) -> float:
         result = self.cells[key].result
         if result is None:
             raise KeyError(key)
         return result.score
+
+    def mean_over_tasks(self, keys: Iterable[tuple[str, str]]) -> float:
+        """The mean over tasks of the means over their languages."""
+        by_task: dict[str, list[float]] = defaultdict(list)
+        for key in keys:
+            by_task[key[0]].append(self.score(key))
+        return _mean(map(_mean, by_task.values()))
 
 
 @dataclass(frozen=True)
@@ -73,25 +85,24 @@ def columns_of(runs: Sequence[RunFolder]) -> list[Column]:
     """A column for each model and seed of each run.
 
     Two runs may have a model of the same name: then the folder's name, or its whole path, tells
-    them apart. Raises Refused when a run is named twice.
+    them apart. Raises Refused when a run is named twice, DataError when one is
+    empty.
     """
     paths = [run.path.resolve() for run in runs]
     for path in paths:
         if paths.count(path) > 1:
             raise Refused(f"the run {path} is named twice; a run agrees with itself")
-    found: list[tuple[str, RunFolder, dict[tuple[str, str], CellRecord]]] = []
+    found: list[tuple[str, RunFolder, list[CellRecord]]] = []
     for run in runs:
         run.read_run()
-        by_model: dict[str, dict[tuple[str, str], CellRecord]] = {}
+        by_model: dict[str, list[CellRecord]] = {}
         for record in run.records():
-            cells = by_model.setdefault(model_key(record), {})
-            if record.result is not None:
-                cells[record.task.name, record.language.code] = record
-        found += [(name, run, cells) for name, cells in by_model.items()]
-    return [
-        Column(_label(name, run.path, [(n, r.path) for n, r, _ in found]), run, cells)
-        for name, run, cells in found
-    ]
+            by_model.setdefault(model_key(record), []).append(record)
+        if not by_model:
+            raise DataError(f"{run.path} has no cell records: nothing was run there yet")
+        found += [(name, run, records) for name, records in by_model.items()]
+    named = [(name, run.path) for name, run, _ in found]
+    return [Column(_label(name, run.path, named), run, records) for name, run, records in found]
 
 
 def compare(columns: Sequence[Column], suite: SuiteCard) -> Comparison:
@@ -163,10 +174,10 @@ def mean_table(comparison: Comparison, by: str) -> Table:
     with many languages counts no more than another."""
     rows = []
     for group, keys in comparison.groups(by).items():
-        scores = [_mean_over_tasks(column, keys) for column in comparison.columns]
+        scores = [column.mean_over_tasks(keys) for column in comparison.columns]
         rows.append([group, str(len(keys)), *_with_differences(scores)])
     if by == "task":
-        scores = [_mean_over_tasks(column, comparison.keys) for column in comparison.columns]
+        scores = [column.mean_over_tasks(comparison.keys) for column in comparison.columns]
         whole = str(len(comparison.keys))
         rows.append(["mean of these tasks", whole, *_with_differences(scores)])
     return Table(f"By {by}", [by, "cells", *_heads(comparison)], rows)
@@ -246,13 +257,6 @@ def _heads(comparison: Comparison) -> list[str]:
 def _with_differences(scores: Sequence[float]) -> list[str]:
     first, *others = scores
     return [f"{first:.1f}", *(t for s in others for t in (f"{s:.1f}", signed(s - first)))]
-
-
-def _mean_over_tasks(column: Column, keys: Sequence[tuple[str, str]]) -> float:
-    by_task: dict[str, list[float]] = defaultdict(list)
-    for key in keys:
-        by_task[key[0]].append(column.score(key))
-    return _mean(map(_mean, by_task.values()))
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -35,9 +35,9 @@ class Table:
         return rendered
 
     def markdown(self) -> str:
-        lines = [f"**{self.title}**", "", "| " + " | ".join(self.heads) + " |"]
+        lines = [f"**{self.title}**", "", _markdown_row(self.heads)]
         lines.append("|---|" + "---:|" * (len(self.heads) - 1))
-        lines += ["| " + " | ".join(row) + " |" for row in self.rows]
+        lines += [_markdown_row(row) for row in self.rows]
         return "\n".join([*lines, "", *(f"- {remark}" for remark in self.remarks)]).rstrip()
 
     def csv(self) -> str:
@@ -79,11 +79,21 @@ def render_all(tables: Sequence[Table], form: str) -> str:
 def task_table(
     title: str, suite: SuiteCard, tasks: Mapping[str, TaskCard], records: Sequence[CellRecord]
 ) -> Table:
+    """The `model_table` of the models and seeds in `records`."""
+    return model_table(title, suite, tasks, _by_model(records))
+
+
+def model_table(
+    title: str,
+    suite: SuiteCard,
+    tasks: Mapping[str, TaskCard],
+    models: Mapping[str, Sequence[CellRecord]],
+) -> Table:
     """One row a task, one column a model; below, the suite's totals where they are whole.
 
     A mean over some of a task's languages only is marked with their number: it is not the
     task's score."""
-    models = _by_model(records)
+    records = [record for cells in models.values() for record in cells]
     boards = {name: leaderboard(suite, tasks, cells) for name, cells in models.items()}
     rows = []
     for name in suite.tasks:
@@ -161,6 +171,11 @@ def _task_cell(task: TaskCard, languages: Sequence[str], records: Sequence[CellR
         return "-"
     mean = _number(sum(scores) / len(scores))
     return mean if len(scores) == len(languages) else f"{mean} ({len(scores)}/{len(languages)})"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    plain = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
+    return "| " + " | ".join(plain) + " |"
 
 
 def _indented(value: object) -> str:

@@ -1,0 +1,49 @@
+"""`xharness export`: a run in another program's format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+DEFAULTS = {"eee": "eee", "csv": "cells.csv", "junit": "junit.xml"}
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(list(DEFAULTS)),
+    required=True,
+    help="eee: Every Eval Ever, a folder; csv: all cells; junit: JUnit XML.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="What to write.  [default: eee, cells.csv or junit.xml]",
+)
+@click.option("--force", is_flag=True, help="Overwrite files.")
+def command(run: Path, form: str, output: Path | None, force: bool) -> None:
+    """Write the results in the run folder RUN in another program's format."""
+    from xharness.errors import DataError, Refused
+    from xharness.results.exports import to_csv, to_eee, to_junit
+    from xharness.runs.folder import RunFolder
+
+    folder = RunFolder(run)
+    record, records = folder.read_run(), folder.records()
+    if not records:
+        raise DataError(f"{run} has no cell records: nothing was run there yet")
+    target = output or Path(DEFAULTS[form])
+    if form == "eee":
+        files = {target / name: text for name, text in to_eee(record, records).items()}
+    else:
+        files = {target: to_csv(records) if form == "csv" else to_junit(record, records)}
+    there = [path for path in files if path.exists()]
+    if there and not force:
+        raise Refused(f"{there[0]} exists; name another with --output, or overwrite with --force")
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        click.echo(path)

@@ -1,0 +1,219 @@
+"""A run in other programs' formats: Every Eval Ever (JSON), CSV and JUnit XML."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+import uuid
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from xharness.cards import digest
+from xharness.records import CellRecord, RunRecord
+from xharness.runs.leaderboard import model_key
+
+EEE_VERSION = "0.3.0"
+UNKNOWN = "unknown"
+# What XML 1.0 can't hold; predictions and error messages may.
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_PORTABLE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def to_eee(run: RunRecord, records: Sequence[CellRecord]) -> dict[str, str]:
+    """Path -> content, one file a model: an aggregate record of the schema 0.3.0 with one result
+    for each task, language and official value. Paths and contents depend on the run alone.
+
+    Source: github.com/evaleval/every_eval_ever, its JSON Schemas for aggregate records.
+    """
+    by_model: dict[str, list[CellRecord]] = {}
+    for record in records:
+        if record.result is not None:
+            by_model.setdefault(model_key(record), []).append(record)
+    files = {}
+    for name, cells in by_model.items():
+        value = _eee_record(run, name, cells)
+        identity = bytes.fromhex(digest([value["evaluation_id"], *(c.inputs for c in cells)]))
+        path = "/".join(
+            _portable(part) for part in (run.suite, *value["model_info"]["id"].split("/"))
+        )
+        files[f"data/{path}/{uuid.UUID(bytes=identity[:16], version=4)}.json"] = (
+            msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
+        )
+    return files
+
+
+def _eee_record(run: RunRecord, name: str, cells: Sequence[CellRecord]) -> dict[str, Any]:
+    model = cells[0].model
+    timestamp = str(int(datetime.fromisoformat(run.started).timestamp()))
+    identity = f"{UNKNOWN}/{_portable(name)}"
+    backbone = model.backbone.get("id")
+    return {
+        "schema_version": EEE_VERSION,
+        "evaluation_id": f"{run.suite}/{identity}/{timestamp}",
+        "retrieved_timestamp": timestamp,
+        "evaluation_timestamp": timestamp,
+        "source_metadata": {
+            "source_type": "evaluation_run",
+            "source_name": "xharness",
+            "source_organization_name": UNKNOWN,
+            "evaluator_relationship": "other",
+        },
+        "eval_library": {
+            "name": "xharness",
+            "version": run.versions.get("xharness-xtreme-r", UNKNOWN),
+            "additional_details": {k: str(v) for k, v in run.versions.items()},
+        },
+        "model_info": {
+            "name": name,
+            "id": identity,
+            "developer": UNKNOWN,
+            "additional_details": {
+                "deployment_type": "self_deployed" if backbone else UNKNOWN,
+                "model_availability": UNKNOWN,
+                "producer": model.producer,
+                "backbone": str(backbone or UNKNOWN),
+                "weights_sha256": str(model.backbone.get("weights_sha256", UNKNOWN)),
+                "seed": str(cells[0].seed),
+            },
+        },
+        "evaluation_results": [
+            _eee_result(record, value, score)
+            for record in cells
+            if record.result
+            for value, score in record.result.values.items()
+        ],
+    }
+
+
+def _eee_result(record: CellRecord, value: str, score: float) -> dict[str, Any]:
+    task, language, result, data = record.task, record.language, record.result, record.data
+    details = {
+        "language": language.code,
+        "split": task.split,
+        "part_of_the_score": str(value in result.primary).lower() if result else "",
+        "comparable_hash": record.comparable_hash or "",
+        "notes": "; ".join(data.notes) if data else "",
+    }
+    if result and value in result.variants:
+        details["variant"] = result.variants[value]
+    items = result.n_items if result else 0
+    return {
+        "evaluation_name": f"{task.name}/{language.code}/{value}",
+        "evaluation_result_id": f"{record.id}/{value}",
+        "source_data": {
+            "dataset_name": task.name,
+            "source_type": "other",
+            "additional_details": {
+                "items_sha256": data.items_sha256 if data else "",
+                "gold_sha256": data.gold_sha256 if data else "",
+            },
+        },
+        "metric_config": {
+            "metric_id": value,
+            "metric_name": value,
+            "metric_unit": "percent",
+            "score_type": "continuous",
+            "lower_is_better": False,
+            "min_score": 0.0,
+            "max_score": 100.0,
+        },
+        "score_details": {
+            "score": score,
+            "details": details,
+            "uncertainty": {"num_samples": items},
+        },
+    }
+
+
+def to_csv(records: Sequence[CellRecord]) -> str:
+    """One row a cell, also those without a score; full precision."""
+    values = sorted({value for r in records if r.result for value in r.result.values})
+    heads = ["model", "seed", "task", "kind", "language", "name", "family", "script", "split"]
+    heads += ["status", "score", "items", *values, "comparable_hash", "reason"]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(heads)
+    for r in records:
+        result = r.result
+        writer.writerow(
+            [
+                *(r.model.name, r.seed, r.task.name, r.task.kind, r.language.code),
+                *(r.language.name, r.language.family, r.language.script, r.task.split, r.status),
+                *((result.score, result.n_items) if result else ("", "")),
+                *(result.values.get(value, "") if result else "" for value in values),
+                *(r.comparable_hash or "", _why(r)),
+            ]
+        )
+    return buffer.getvalue()
+
+
+def to_junit(run: RunRecord, records: Sequence[CellRecord]) -> str:
+    """A suite for each model and task, a case for each language: a failed cell is an error, one
+    without data is skipped, all others pass with their score as output."""
+    root = ET.Element("testsuites", name=f"xharness {run.suite}")
+    by_suite: dict[tuple[str, str], list[CellRecord]] = {}
+    for record in records:
+        by_suite.setdefault((model_key(record), record.task.name), []).append(record)
+    for (model, task), cells in by_suite.items():
+        suite = ET.SubElement(root, "testsuite", name=_xml(f"{model}/{task}"), **_counts(cells))
+        suite.set("timestamp", run.started[:19])
+        suite.set("hostname", "xharness")
+        for cell in cells:
+            case = ET.SubElement(
+                suite,
+                "testcase",
+                classname=_xml(f"xharness.{task}"),
+                name=_xml(cell.language.code),
+                time=f"{_seconds(cell):.3f}",
+            )
+            if cell.status == "failed":
+                kind = cell.failure.type if cell.failure else "error"
+                ET.SubElement(case, "error", message=_xml(_why(cell)), type=_xml(kind))
+            elif cell.status == "skipped":
+                ET.SubElement(case, "skipped", message=_xml(_why(cell)))
+            elif cell.result:
+                values = ", ".join(f"{k} {v:.2f}" for k, v in cell.result.values.items())
+                said = f"score {cell.result.score:.2f} of {cell.result.n_items:,} items: {values}"
+                ET.SubElement(case, "system-out").text = _xml(said)
+    for name, total in _counts(records).items():
+        root.set(name, total)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _counts(cells: Sequence[CellRecord]) -> dict[str, str]:
+    return {
+        "tests": str(len(cells)),
+        "failures": "0",
+        "errors": str(sum(cell.status == "failed" for cell in cells)),
+        "skipped": str(sum(cell.status == "skipped" for cell in cells)),
+        "time": f"{sum(map(_seconds, cells)):.3f}",
+    }
+
+
+def _seconds(cell: CellRecord) -> float:
+    value = cell.timing.get("evaluate_seconds", 0.0)
+    return value if isinstance(value, (int, float)) else 0.0
+
+
+def _why(cell: CellRecord) -> str:
+    return cell.reason or (cell.failure.message if cell.failure else "")
+
+
+def _xml(text: str) -> str:
+    return _FORBIDDEN.sub("\ufffd", text)
+
+
+def _portable(name: str) -> str:
+    """A name for a file; one that had to be changed gets a few digits of its own digest, so that
+    two names stay two."""
+    plain = _NOT_PORTABLE.sub("-", name)
+    if plain == name:
+        return name
+    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
