@@ -27,6 +27,8 @@ print("LOADED", *sorted({{name.split(".")[0] for name in sys.modules}}))
     "arguments",
     [
         ["--help"], ["--version"], ["eval", "--help"], ["train", "--help"], ["show", "--help"],
+        ["score", "--help"], ["submission", "--help"], ["compare", "--help"], ["report", "--help"],
+        ["export", "--help"],
         ["data", "check", "--help"], ["plugins"], ["list", "tasks"], ["list", "models"],
         ["list", "suites"], ["list", "languages"],
     ],

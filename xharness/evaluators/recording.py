@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xharness.cards import TaskCard, digest
 from xharness.data.families import LANGUAGES
@@ -13,6 +13,9 @@ from xharness.data.items import Dataset, FileDigest
 from xharness.errors import XharnessError
 from xharness.plugins.roles import Outcome
 from xharness.records import DataRecord, Failure, File, LanguageRecord, Result, TaskRecord
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 TRACEBACK_LINES = 12
 
@@ -46,6 +49,19 @@ def data_record(source: str, data: Dataset, measured: Mapping[str, Any]) -> Data
         gold_sha256=measured["gold"],
         notes=list(data.notes),
     )
+
+
+def item_keys(data: Dataset) -> dict[str, npt.NDArray[Any]]:
+    """What says which items belong together: `id`, `cluster` (the item's own id where it shares
+    no text) and `parallel` (empty where no other language has the item), each (N,) of text."""
+    import numpy as np
+
+    keys = {
+        "id": [item.id for item in data.items],
+        "cluster": [item.cluster or item.id for item in data.items],
+        "parallel": [item.parallel for item in data.items],
+    }
+    return {name: np.array(values, dtype=np.str_) for name, values in keys.items()}
 
 
 def result_record(task: TaskCard, data: Dataset, outcome: Outcome) -> Result:

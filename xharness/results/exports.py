@@ -39,10 +39,8 @@ def to_eee(run: RunRecord, records: Sequence[CellRecord]) -> dict[str, str]:
     for name, cells in by_model.items():
         value = _eee_record(run, name, cells)
         identity = bytes.fromhex(digest([value["evaluation_id"], *(c.inputs for c in cells)]))
-        path = "/".join(
-            _portable(part) for part in (run.suite, *value["model_info"]["id"].split("/"))
-        )
-        files[f"data/{path}/{uuid.UUID(bytes=identity[:16], version=4)}.json"] = (
+        path = f"data/{_portable(run.suite)}/{value['model_info']['id']}"
+        files[f"{path}/{uuid.UUID(bytes=identity[:16], version=4)}.json"] = (
             msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
         )
     return files
@@ -161,9 +159,9 @@ def to_junit(run: RunRecord, records: Sequence[CellRecord]) -> str:
     for record in records:
         by_suite.setdefault((model_key(record), record.task.name), []).append(record)
     for (model, task), cells in by_suite.items():
-        suite = ET.SubElement(root, "testsuite", name=_xml(f"{model}/{task}"), **_counts(cells))
-        suite.set("timestamp", run.started[:19])
-        suite.set("hostname", "xharness")
+        named = {"name": _xml(f"{model}/{task}")}
+        when = {"timestamp": run.started[:19], "hostname": "xharness"}
+        suite = ET.SubElement(root, "testsuite", named | _counts(cells) | when)
         for cell in cells:
             case = ET.SubElement(
                 suite,

@@ -281,7 +281,7 @@ def _chart_scripts() -> str:
             'The page\'s charts need vl-convert: pip install "xharness-xtreme-r[report]". '
             "A report that ends in .md needs nothing."
         ) from error
-    scripts: str = javascript_bundle()
+    scripts: str = javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return scripts
 
 

@@ -26,6 +26,7 @@ from xharness.errors import DataError, MissingData, PluginError, XharnessError, 
 from xharness.evaluators.recording import (
     data_record,
     failure_record,
+    item_keys,
     language_record,
     result_record,
     task_record,
@@ -192,6 +193,7 @@ def _score_cell(
             raise MissingData(_absent(file.path, "prediction"))
         data = load_for_evaluation(source, task, language)
         outcome = scorer.score(file, data, task, metric)
+        outcome = replace(outcome, per_item={**item_keys(data), **outcome.per_item})
         data = replace(data, notes=(*data.notes, *file.notes))
     except MissingData as missing:
         reason = str(missing)

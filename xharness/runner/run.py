@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,7 @@ from xharness.evaluators.recording import (
     data_record,
     failure_record,
     file_records,
+    item_keys,
     language_record,
     result_record,
     task_record,
@@ -115,21 +117,8 @@ def _run_job(job: Job, folder: RunFolder, registry: Registry) -> Iterator[CellRe
             "model_seconds": making,
         }
         if outcome and cell.data:
-            outcome = replace(outcome, per_item={**_keys(cell.data), **outcome.per_item})
+            outcome = replace(outcome, per_item={**item_keys(cell.data), **outcome.per_item})
         yield _finish(folder, registry, record, outcome, timing, job.task.submission)
-
-
-def _keys(data: Dataset) -> dict[str, Any]:
-    """What says which items belong together: `id`, `cluster` (the item's own id where it shares
-    no text) and `parallel` (empty where no other language has the item), each (N,) of text."""
-    import numpy as np
-
-    keys = {
-        "id": [item.id for item in data.items],
-        "cluster": [item.cluster or item.id for item in data.items],
-        "parallel": [item.parallel for item in data.items],
-    }
-    return {name: np.array(values, dtype=np.str_) for name, values in keys.items()}
 
 
 def _finish(
