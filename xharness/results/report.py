@@ -38,9 +38,11 @@ _POLICY = (
 
 @dataclass(frozen=True)
 class Report:
-    """What a report says, before it is a page: `tables` in their order, by section."""
+    """What a report says, before it is a page: the tasks that have scores, the models, what can be
+    compared of them, and tables by section."""
 
     title: str
+    tasks: Sequence[str]
     columns: Sequence[Column]
     comparison: Comparison | None
     sections: Mapping[str, Sequence[Table]]
@@ -53,7 +55,7 @@ class Report:
 
     def html(self) -> str:
         """The page. Raises MissingExtra when the library with the charts' scripts is absent."""
-        specs = _charts(self.columns, self.comparison)
+        specs = _charts(self.tasks, self.columns, self.comparison)
         body = [_section(name, tables, specs) for name, tables in self.sections.items()]
         links = "".join(
             f'<li><a href="#{_id(name)}">{html.escape(name)}</a></li>' for name in self.sections
@@ -91,6 +93,8 @@ def make_report(
     """The report of models; with a `source` it shows the texts of items, with `published` also
     figures from papers."""
     models = {column.label: column.records for column in columns}
+    scored = {task for column in columns for task, _ in column.cells}
+    shown = [task for task in suite.tasks if task in scored]
     sections = {"Leaderboard": [model_table(f"{suite.name}, by task", suite, tasks, models)]}
     comparison = None
     try:
@@ -108,13 +112,10 @@ def make_report(
     if source:
         sections["Items"] = [worst_items_table(columns, tasks, source)]
     if published:
-        shown = [t for t in suite.tasks if any((t, r.language.code) in c.cells
-                                               for c in columns for r in c.records
-                                               if r.task.name == t)]  # fmt: skip
         sections["Published"] = [published_table(tasks, shown)]
     sections["Cost"] = [cost_table(columns)]
     sections["Provenance"] = [provenance_table(columns)]
-    return Report(f"{suite.name}: {', '.join(models)}", columns, comparison, sections)
+    return Report(f"{suite.name}: {', '.join(models)}", shown, columns, comparison, sections)
 
 
 def cell_table(columns: Sequence[Column]) -> Table:
@@ -203,10 +204,12 @@ def _seconds(value: float | str | None) -> float:
 Specs = dict[str, tuple[str, charts.Spec]]  # id -> section, chart
 
 
-def _charts(columns: Sequence[Column], comparison: Comparison | None) -> Specs:
+def _charts(
+    tasks: Sequence[str], columns: Sequence[Column], comparison: Comparison | None
+) -> Specs:
     names = [column.label for column in columns]
     specs: Specs = {}
-    for task in dict.fromkeys(task for column in columns for task, _ in column.cells):
+    for task in tasks:
         rows = [
             {"model": column.label, "language": language, "score": record.result.score}
             for column in columns
