@@ -139,7 +139,8 @@ def test_charts_hold_the_scores_and_are_drawn(page: str, columns: list[Column]) 
         drawn = vl_convert.vegalite_to_svg(chart)
         assert "currentColor" in drawn  # texts follow the page's light or dark
         assert f'aria-label="{chart["description"]}"' in page
-    assert vl_convert.vegalite_to_svg(first).count(">100.0</text>") == 6 + 6
+    # Officially bg, de, ur, vi and zh are all right, for both models.
+    assert vl_convert.vegalite_to_svg(first).count(">100.0</text>") == 5 + 5
 
 
 def test_markdown_has_the_same_tables(report: Report) -> None:
