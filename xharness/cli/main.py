@@ -81,7 +81,7 @@ def xharness() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command line and exits: 0 done, 1 cells failed or lack data, 2 wrong use, 3 our
-    bug, 5 nothing selected, 130 Ctrl-C, 143 terminated."""
+    bug, 4 nothing is comparable, 5 nothing selected, 130 Ctrl-C, 143 terminated."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         # click hands back the code of an `Exit`, and what a command returns otherwise.
