@@ -16,6 +16,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from xharness import __version__
 from xharness.cards import SuiteCard, TaskCard, digest
 from xharness.data.evaluation_split import load_for_evaluation
@@ -191,7 +193,9 @@ def _score_cell(
     try:
         if not file.path.is_file():
             raise MissingData(_absent(file.path, "prediction"))
-        data = load_for_evaluation(source, task, language)
+        # Predictions are made already, so nothing is tuned and no tuning data are asked for.
+        untuned = msgspec.structs.replace(task, tune_on=None)
+        data = load_for_evaluation(source, untuned, language)
         outcome = scorer.score(file, data, task, metric)
         outcome = replace(outcome, per_item={**item_keys(data), **outcome.per_item})
         data = replace(data, notes=(*data.notes, *file.notes))
