@@ -232,6 +232,8 @@ def remarks(comparison: Comparison) -> list[str]:
         said.append(
             f"{comparison.partial} cells that not all models have are left out of every mean"
         )
+    if len(comparison.columns) > 1:
+        said.append("differences are plain ones: none was tested for significance")
     said.append(
         "families and scripts of the languages were put together by us; resource classes are left "
         "out, since no assignment of them was verified"

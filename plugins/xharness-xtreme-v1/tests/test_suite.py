@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import xharness_xtreme_v1
+from xharness_xtreme_v1.evaluator import MiningEvaluator
 from xharness_xtreme_v1.metric import PairF1
 
 from xharness.builtin import open_registry
@@ -21,6 +22,7 @@ from xharness.records import (
     Result,
     TaskRecord,
 )
+from xharness.results.score import LabelFolder, score
 from xharness.runs.leaderboard import leaderboard, suite_languages
 
 REGISTRY = open_registry()
@@ -213,3 +215,32 @@ def test_each_task_can_be_read_and_recipes_are_whole(name: str) -> None:
 
 def test_groups_are_the_suite_s_tasks() -> None:
     assert SUITE.groups["all_task"] == SUITE.tasks == list(OFFICIAL)
+
+
+def test_files_are_scored_as_officially_without_a_model(
+    golden: Callable[[str], Any], tmp_path: Path
+) -> None:
+    given = golden("aggregate/xtreme.input.json")
+    for side in ("labels", "predictions"):
+        for name, text in given[side].items():
+            path = tmp_path / side / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode())
+
+    def evaluator(kind: str) -> Any:
+        return MiningEvaluator() if kind == "mining" else REGISTRY.get("evaluator", kind)()
+
+    def metric(name: str) -> Any:
+        return PairF1() if name == PairF1.name else REGISTRY.get("metric", name)
+
+    labels = LabelFolder(tmp_path / "labels", evaluator)
+    sides = (tmp_path / "predictions", labels, SUITE, CATALOGUE.tasks)
+    cells = score(*sides, evaluator, metric, "somebody")
+    found = leaderboard(SUITE, CATALOGUE.tasks, [cell.record for cell in cells])
+    expected = golden("aggregate/xtreme.expected.json")["seqeval-0.0.12"]
+    del found["xharness"]
+    assert list(found) == list(expected)
+    assert found["all_task"] == pytest.approx(expected["all_task"], abs=1e-9)
+    for task in SUITE.tasks:
+        for value, scores in expected[task].items():
+            assert found[task][value] == pytest.approx(scores, abs=1e-9), (task, value)

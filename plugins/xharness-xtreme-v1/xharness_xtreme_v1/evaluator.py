@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xharness.cards import TaskCard
+from xharness.data.files import DataFile
 from xharness.data.items import Candidate, Dataset
 from xharness.evaluators.contract import lacks, scorable
 from xharness.evaluators.search import embed_unit
@@ -62,6 +63,37 @@ class MiningEvaluator:
             "".join(f"{items[source].id}\t{ids[target]}\n" for source, target in kept),
             {"f1": f"ratio margin, {NEIGHBOURS} neighbours, threshold tuned on {tuned_on}"},
         )
+
+    def gold(self, labels: DataFile, task: TaskCard) -> list[ForeignSentence]:
+        """`source id TAB candidate id`, a gold pair a line; only sources with a pair are items."""
+        pairs = _pairs(labels)
+        return [ForeignSentence(source, "", tuple(sorted(t))) for source, t in pairs.items()]
+
+    def score(
+        self, predictions: DataFile, data: Dataset, task: TaskCard, metric: Metric
+    ) -> Outcome:
+        """As officially, nothing is tuned: each pair of the file counts. Pairs of sources that are
+        no items, as there are in a label file's data, are wrong ones and counted with the first
+        item."""
+        items = scorable(data, ForeignSentence)
+        found = _pairs(predictions)
+        known = {item.id for item in items}
+        gold = [{(item.id, target) for target in item.targets or ()} for item in items]
+        mined = [{(item.id, target) for target in found.get(item.id, ())} for item in items]
+        mined[0] |= {(s, t) for s, targets in found.items() if s not in known for t in targets}
+        scored = metric(gold, mined, data.language)
+        text = "".join(f"{source}\t{t}\n" for source, ts in found.items() for t in sorted(ts))
+        return Outcome(scored.values, scored.per_item, text)
+
+
+def _pairs(file: DataFile) -> dict[str, set[str]]:
+    pairs: dict[str, set[str]] = {}
+    for line in file.lines():
+        source, tab, target = line.strip().partition("\t")
+        if not tab or "\t" in target:
+            raise file.error(f"{line!r} is not two ids with a TAB between them")
+        pairs.setdefault(source, set()).add(target)
+    return pairs
 
 
 def identified(pairs: Pairs, items: Sequence[ForeignSentence], pool: Sequence[Candidate]) -> Pairs:
