@@ -6,11 +6,12 @@ const number = (text) => {
   return match ? Number(match[0].replaceAll(",", "")) : NaN;
 };
 
-function compare(a, b) {
+// `way` is 1 or -1; what is no number stays behind the numbers either way.
+function compare(a, b, way) {
   const x = number(a), y = number(b);
-  if (!Number.isNaN(x) && !Number.isNaN(y)) return x - y;
-  if (Number.isNaN(x) !== Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1; // numbers first
-  return a.localeCompare(b);
+  if (!Number.isNaN(x) && !Number.isNaN(y)) return way * (x - y);
+  if (Number.isNaN(x) !== Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1;
+  return way * a.localeCompare(b);
 }
 
 function sortBy(table, column) {
@@ -20,7 +21,7 @@ function sortBy(table, column) {
   heads[column].setAttribute("aria-sort", up ? "ascending" : "descending");
   const body = table.tBodies[0];
   const rows = [...body.rows].map((row) => [row.cells[column].textContent, row]);
-  rows.sort((a, b) => (up ? 1 : -1) * compare(a[0], b[0]));
+  rows.sort((a, b) => compare(a[0], b[0], up ? 1 : -1));
   body.append(...rows.map(([, row]) => row));
 }
 
