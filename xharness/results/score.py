@@ -206,7 +206,7 @@ def _score_cell(
         if str(file.path) not in str(failed):
             error = DataError(f"{file.path}: {failed}")
     sha256 = hashlib.sha256(file.path.read_bytes()).hexdigest() if file.path.is_file() else ""
-    inputs = {"predictions": sha256, "data": measured(task, data) if data else None}
+    what = measured(task, data) if data else {}
     record = CellRecord(
         schema=CELL_SCHEMA,
         id=cell_id(name, task.name, language, DEFAULT_SEED),
@@ -217,9 +217,9 @@ def _score_cell(
         language=language_record(language),
         seed=DEFAULT_SEED,
         limit=None,
-        inputs=digest(inputs),
-        comparable_hash=digest(measured(task, data)) if data else None,
-        data=data_record(source.name, data) if data else None,
+        inputs=digest({"predictions": sha256, "data": what}),
+        comparable_hash=digest(what) if data else None,
+        data=data_record(source.name, data, what) if data else None,
         result=result_record(task, data, outcome) if data and outcome else None,
         reason=reason,
         failure=failure_record(error) if error else None,
