@@ -97,7 +97,7 @@ def _context(
             return identify_by_name(card.backbone)
         return {"plugin": registry.plugin("producer", card.producer).label}
 
-    def recipe(card: ModelCard, task: TaskCard) -> Recipe:
+    def recipe(card: ModelCard, task: TaskCard | None) -> Recipe:
         return catalogue.recipe(_required(card, "recipe"), task)
 
     def on_step(phase: Phase, step: int, steps: int, loss: float) -> None:
