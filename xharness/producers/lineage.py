@@ -40,9 +40,10 @@ def target_phases(
 ) -> list[Phase]:
     """`before` and the trainings that the cards name for `task`, one phase each.
 
-    Among these a head is carried on where the next phase asks for the same with the same labels, as
-    in the official Social IQa -> COPA chain (google-research/xtreme, scripts/train_xcopa.sh); the first
-    one's is new. Raises CardError when the last head does not fit `task`, or there is no backbone.
+    Among these a head is carried on where the next phase asks for the same with the same labels,
+    as in the official Social IQa -> COPA chain (google-research/xtreme, scripts/train_xcopa.sh);
+    the first one's is new. Raises CardError when the last head does not fit `task`, or there is
+    no backbone.
     """
     if card.backbone is None:
         raise CardError(

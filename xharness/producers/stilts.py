@@ -40,8 +40,8 @@ class Stilts(Standard):
         for part, datasets in zip(parts, loaded, strict=True):
             if any(isinstance(data.items[0], Query) for data in datasets):
                 raise CardError(
-                    f"model {card.name!r}: {part.task.name!r} can't be an intermediate task, it has "
-                    "queries and a pool, but no pairs to train on"
+                    f"model {card.name!r}: {part.task.name!r} can't be an intermediate task: it "
+                    "has queries and a pool, but no pairs to train on"
                 )
             _refuse_trained_on(card, task, part, datasets, context)
         recipe = parts[0].recipe
