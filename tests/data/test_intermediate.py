@@ -17,7 +17,8 @@ from xharness.data.sources.release import MOST_FILES, ReleaseFolder
 from xharness.errors import AmbiguousData, DataError, MissingData
 
 Read = Callable[..., list[Any]]
-TASKS = Catalogue.load(open_registry().card_folders()).tasks
+REGISTRY = open_registry()
+TASKS = Catalogue.load(REGISTRY.card_folders()).tasks
 NLI = ("contradiction", "entailment", "neutral")
 
 
@@ -25,6 +26,10 @@ def write(root: Path, name: str, text: str) -> None:
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+
+
+def release(root: Path) -> ReleaseFolder:
+    return ReleaseFolder(root, lambda name: REGISTRY.get("reader", name))
 
 
 def json_lines(path: Path) -> list[dict[str, Any]]:
@@ -45,13 +50,13 @@ FOUND = {
 
 @pytest.mark.parametrize("name", FOUND)
 def test_real_files_are_found_and_read(data_root: Path, name: str) -> None:
-    source = ReleaseFolder(data_root)
+    source = release(data_root)
     for split, count in FOUND[name].items():
         assert len(source.load(TASKS[name], split, "en").items) == count
 
 
 def test_cosmos_counts_are_those_of_the_file(data_root: Path) -> None:
-    items: Any = ReleaseFolder(data_root).load(TASKS["cosmosqa"], "dev", "en").items
+    items: Any = release(data_root).load(TASKS["cosmosqa"], "dev", "en").items
     none = [i.options.index("None of the above choices .") for i in items
             if "None of the above choices ." in i.options]  # fmt: skip
     right = [i for i in items if i.options[i.label] == "None of the above choices ."]
@@ -59,7 +64,7 @@ def test_cosmos_counts_are_those_of_the_file(data_root: Path) -> None:
 
 
 def test_impossible_questions_are_labelled_and_others_are_not(data_root: Path, read: Read) -> None:
-    items: Any = ReleaseFolder(data_root).load(TASKS["squad-v2"], "train", "en").items
+    items: Any = release(data_root).load(TASKS["squad-v2"], "train", "en").items
     assert sum(item.impossible for item in items) == 1636
     assert all(item.labelled and bool(item.answers) != item.impossible for item in items)
 
@@ -79,7 +84,7 @@ def test_impossible_questions_are_labelled_and_others_are_not(data_root: Path, r
 def test_untouched_hellaswag_records(fixtures_root: Path) -> None:
     path = fixtures_root / "layout_samples/hellaswag"
     rows = json_lines(path / "hellaswag_train.jsonl")
-    items: Any = ReleaseFolder(path).load(TASKS["hellaswag"], "train", "en").items
+    items: Any = release(path).load(TASKS["hellaswag"], "train", "en").items
     assert [item.label for item in items] == [row["label"] for row in rows]
     for item, row in zip(items, rows, strict=True):
         assert item.premise == row["ctx_a"]
@@ -98,7 +103,7 @@ def test_hellaswag_labels(read: Read) -> None:
 
 def test_untouched_anli_records(fixtures_root: Path) -> None:
     samples = fixtures_root / "layout_samples"
-    data = ReleaseFolder(samples / "anli").load(TASKS["anli"], "train", "en")
+    data = release(samples / "anli").load(TASKS["anli"], "train", "en")
     rows = [row for file in data.files for row in json_lines(samples / "anli" / file.path)]
     assert [file.path.split("/")[-2] for file in data.files] == ["R1", "R2", "R3"]
     letters = {"c": "contradiction", "e": "entailment", "n": "neutral"}
@@ -169,7 +174,7 @@ def test_race_is_a_file_a_passage_and_middle_and_high_may_share_names(tmp_path: 
     write(tmp_path, "RACE/train/high/1.txt", json.dumps(PASSAGE))
     other = PASSAGE | {"id": "middle1.txt", "article": "Bob runs.", "answers": ["C", "D"]}
     write(tmp_path, "RACE/train/middle/1.txt", json.dumps(other))
-    data = ReleaseFolder(tmp_path).load(TASKS["race"], "train", "en")
+    data = release(tmp_path).load(TASKS["race"], "train", "en")
     items: Any = data.items
     assert [item.id for item in items] == [
         "high1.txt-1", "high1.txt-2", "middle1.txt-1", "middle1.txt-2"
@@ -179,23 +184,23 @@ def test_race_is_a_file_a_passage_and_middle_and_high_may_share_names(tmp_path: 
     assert items[1].options == ("dog", "cat", "bird", "cow")
     write(tmp_path, "copy/RACE/train/high/1.txt", json.dumps(PASSAGE))
     with pytest.raises(AmbiguousData, match="more than once"):
-        ReleaseFolder(tmp_path).load(TASKS["race"], "train", "en")
+        release(tmp_path).load(TASKS["race"], "train", "en")
 
 
 def test_a_copy_within_the_release_is_an_error(tmp_path: Path) -> None:
     for name in ("1", "2"):
         write(tmp_path, f"RACE/dev/high/{name}.txt", json.dumps(PASSAGE))
     with pytest.raises(AmbiguousData, match=r"2\.txt and .*1\.txt are the same file"):
-        ReleaseFolder(tmp_path).load(TASKS["race"], "dev", "en")
+        release(tmp_path).load(TASKS["race"], "dev", "en")
 
 
 def test_very_many_files_are_recorded_as_one(tmp_path: Path) -> None:
     for number in range(MOST_FILES + 1):
         write(tmp_path, f"RACE/dev/high/{number}.txt", json.dumps(PASSAGE | {"id": str(number)}))
-    (file,) = ReleaseFolder(tmp_path).load(TASKS["race"], "dev", "en").files
+    (file,) = release(tmp_path).load(TASKS["race"], "dev", "en").files
     assert (file.path, file.rows) == ("RACE/dev/*/*.txt", 2 * (MOST_FILES + 1))
     write(tmp_path, "RACE/dev/high/7.txt", json.dumps(PASSAGE | {"id": "other"}))
-    (changed,) = ReleaseFolder(tmp_path).load(TASKS["race"], "dev", "en").files
+    (changed,) = release(tmp_path).load(TASKS["race"], "dev", "en").files
     assert changed.sha256 != file.sha256
 
 
@@ -235,7 +240,7 @@ def test_sections_of_ccgbank_make_the_splits(tmp_path: Path) -> None:
     for section in ("00", "18", "19", "21", "22"):
         text = f"ID=wsj_{section}01.1 PARSER=GOLD NUMPARSE=1\n{DERIVATION}\n"
         write(tmp_path, f"ccgbank_1_1/data/AUTO/{section}/wsj_{section}01.auto", text)
-    source = ReleaseFolder(tmp_path)
+    source = release(tmp_path)
     ids = {
         split: [item.id for item in source.load(TASKS["ccg"], split, "en").items]
         for split in ("train", "dev")
@@ -244,7 +249,7 @@ def test_sections_of_ccgbank_make_the_splits(tmp_path: Path) -> None:
 
 
 def test_a_real_folder_lacks_what_is_licensed_and_says_where_it_looked(data_root: Path) -> None:
-    source = ReleaseFolder(data_root)
+    source = release(data_root)
     for name, said in [("ccg", r"AUTO/\{00\.\.18\}/wsj_\*\.auto"), ("race", "RACE/train")]:
         with pytest.raises(MissingData, match=said):
             source.load(TASKS[name], "train", "en")

@@ -27,8 +27,11 @@ def parts(
     make_backbone: Callable[..., Backbone], make_card: Callable[..., TaskCard]
 ) -> list[Network]:
     backbone = make_backbone("bert")
-    cards = [make_card("classification", "yes no"), make_card("tagging", "D N V")]
-    return [Network(backbone, card, seed=i).eval() for i, card in enumerate(cards)]
+    cards = {
+        "classify": make_card("classification", "yes no"),
+        "tag": make_card("tagging", "D N V"),
+    }
+    return [Network(backbone, card, asks, seed=1).eval() for asks, card in cards.items()]
 
 
 def examples(parts: list[Network], recipe: Recipe) -> list[list[Example]]:
@@ -77,7 +80,7 @@ def test_the_encoder_of_a_joint_checkpoint_goes_under_any_head(
     with torch.no_grad():
         for parameter in parts[0].module.parameters():
             parameter.zero_()
-    network = Network(parts[0].backbone, make_card("span"), seed=9)
+    network = Network(parts[0].backbone, make_card("span"), "extract", seed=9)
     head = {n: p.clone() for n, p in network.named_parameters() if n.startswith("head.")}
     facts = checkpoint.load(tmp_path / "joint", network, head=False)
     assert [part["kind"] for part in facts["parts"]] == ["classification", "tagging"]
@@ -90,8 +93,8 @@ def test_low_rank_updates_are_shared_too(
 ) -> None:
     backbone = make_backbone("bert")
     lora = Lora(rank=2, alpha=4)
-    first = Network(backbone, make_card("classification", "yes no"), seed=0, lora=lora)
-    joint = Joint([first, Network(backbone, make_card("tagging", "D N V"), seed=1)])
+    first = Network(backbone, make_card("classification", "yes no"), "classify", seed=0, lora=lora)
+    joint = Joint([first, Network(backbone, make_card("tagging", "D N V"), "tag", seed=1)])
     trained = [name for name, p in joint.named_parameters() if p.requires_grad]
     assert all("lora" in name or name.startswith("head.") for name in trained)
     assert joint.lora == first.lora

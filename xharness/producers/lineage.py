@@ -60,7 +60,7 @@ def target_phases(
         phase = plan_phase(card, task, [part], recipe, phases, context, keeps_head=keeps_head)
         phases.append(phase)
     trained = [phase.task for phase in phases[len(before) :]]
-    fits = not phases or bool(trained) and same_head(trained[-1], task, context)
+    fits = not phases or (bool(trained) and same_head(trained[-1], task, context))
     if not fits and asked(task, context) != "embed":
         raise CardError(_unfit(card, task, trained))
     return phases
