@@ -15,7 +15,10 @@ from xharness.cards import Catalogue
 PACKAGE = Path(xharness.__file__).parent
 TASKS = Catalogue.load(open_registry().card_folders()).tasks
 # Names of formats and metrics that are also names of tasks: readers and metrics bear them.
-FORMATS = {"copa", "siqa", "squad", "squad-sentences", "mlqa", "mewslix"}
+FORMATS = {
+    "commonsenseqa", "copa", "cosmosqa", "hellaswag", "mewslix", "mlqa", "race", "siqa", "squad",
+    "squad-sentences",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(set(TASKS) - FORMATS))

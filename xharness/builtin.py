@@ -39,8 +39,9 @@ def xharness_cards() -> Sequence[Path]:
 def xharness_producers() -> Sequence[type]:
     from xharness.producers.pretrained import Pretrained
     from xharness.producers.standard import Standard
+    from xharness.producers.stilts import Stilts
 
-    return [Pretrained, Standard]
+    return [Pretrained, Standard, Stilts]
 
 
 @hookimpl
@@ -76,9 +77,16 @@ def xharness_metrics() -> Sequence[Any]:
 def xharness_readers() -> Sequence[Any]:
     from xharness.data.readers import (
         bitext,
+        ccgbank,
         choices,
+        commonsenseqa,
         conllu,
+        cosmosqa,
+        hellaswag,
+        json_pairs,
+        lines,
         mewslix,
+        race,
         squad,
         squad_sentences,
         tagged,
@@ -89,9 +97,16 @@ def xharness_readers() -> Sequence[Any]:
 
     return [
         Reader("bitext", bitext.read),
+        Reader("ccgbank", ccgbank.read),
+        Reader("commonsenseqa", commonsenseqa.read),
         Reader("conllu", conllu.read),
         Reader("copa", choices.read_copa),
+        Reader("cosmosqa", cosmosqa.read),
+        Reader("hellaswag", hellaswag.read),
+        Reader("json-pairs", json_pairs.read),
+        Reader("lines", lines.read),
         Reader("mewslix", mewslix.read),
+        Reader("race", race.read),
         Reader("siqa", choices.read_siqa),
         Reader("squad", squad.read),
         Reader("squad-sentences", squad_sentences.read),

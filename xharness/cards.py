@@ -32,7 +32,7 @@ class Files(Strict, frozen=True):
 
     path     relative pattern, matched against the end of a file's path (whole components);
              `{language}`, `{iso3}` and `{english}` (the language's name in lower case) are
-             filled in, `*` matches within a component.
+             filled in, `*` matches within a component, `{00..18}` means these numbers.
     reader   the name of a reader, with its `options`.
     join     several files are expected and are read one after the other in order of their names.
     languages  those that this layout is for; empty means all.
@@ -70,9 +70,13 @@ class Hub(Strict, frozen=True):
 
 class Preprocessing(Strict, frozen=True):
     """What the official script does to texts before the model; lengths count sub-words
-    including special tokens. Each kind uses the fields that mean something to it."""
+    including special tokens. Each kind uses the fields that mean something to it.
+
+    cut  where a pair that is too long loses tokens, the longer of the two first.
+    """
 
     max_length: int = 128
+    cut: Literal["end", "start"] = "end"
     doc_stride: int = 128
     max_question_length: int = 64
     max_answer_length: int = 30
@@ -148,7 +152,10 @@ class TaskCard(Strict, frozen=True):
     recipes       recipe name -> what differs for this task from the recipe's defaults.
     metric        name of the metric; `official` are the values that the official scorer prints,
                   `score` those whose mean is the task's score.
-    labels        in the order of the logits; empty for kinds without labels.
+    labels        in the order of the logits; empty for kinds without labels, and where they are
+                  too many to write: then those of the training and dev data, sorted.
+    combines      tasks of the same kind and labels whose training data, one after the other, are
+                  this task's.
     submission    suffix of the official prediction file.
     note          what a reader of the scores must know.
     """
@@ -168,6 +175,7 @@ class TaskCard(Strict, frozen=True):
     hub: dict[str, Hub] = {}
     sizes: dict[str, int | dict[str, int]] = {}
     labels: list[str] = []
+    combines: list[str] = []
     preprocessing: Preprocessing = Preprocessing()
     train_on: list[str] = []
     recipes: dict[str, RecipePart] = {}
@@ -219,10 +227,43 @@ class Profile(Strict, frozen=True):
     attention: Literal["causal", "full"] | None = None
 
 
+class TrainingPart(Strict, frozen=True):
+    """A task that is trained on, where its name alone does not say enough.
+
+    languages  whose data are taken, one language after the other; empty means English.
+    split      `dev` where there is no training data in the language.
+    """
+
+    task: str
+    languages: list[str] = []
+    split: Literal["train", "dev"] = "train"
+
+
+class Intermediate(Strict, frozen=True):
+    """What is trained on before the target tasks: one task, or a mixture from which each optimiser
+    step draws one (arXiv 2005.13013; nyu-mll/jiant, task_sampler.py).
+
+    sampler      what the probability of a task with n items is proportional to: 1, n, min(n, cap)
+                 or min(n, cap) ** (1 / temperature).
+    """
+
+    tasks: list[str | TrainingPart]
+    sampler: Literal["uniform", "proportional", "capped", "temperature"] = "temperature"
+    temperature: float = 2.0
+    cap: int = 131_072
+
+    @property
+    def parts(self) -> list[TrainingPart]:
+        """The tasks, those given by name alone in English."""
+        return [TrainingPart(task=t) if isinstance(t, str) else t for t in self.tasks]
+
+
 class ModelCard(Strict, frozen=True):
     """A way to make models: a producer and, where it asks for them, a backbone and a recipe.
 
     train_on  replaces the tasks that are trained on, by evaluated task.
+    source_language  of the data that the target tasks are trained on.
+    intermediate  what is trained on before them.
     profile   how sentence vectors are taken.
     options   what else the producer takes.
     """
@@ -233,6 +274,8 @@ class ModelCard(Strict, frozen=True):
     backbone: str | None = None
     recipe: str | None = None
     train_on: dict[str, list[str]] = {}
+    source_language: str = "en"
+    intermediate: Intermediate | None = None
     profile: Profile = Profile()
     options: dict[str, Any] = {}
 
@@ -250,8 +293,10 @@ class RecipeCard(Strict, frozen=True):
     kinds: dict[str, RecipePart] = {}
     extends: str | None = None
 
-    def part(self, task: TaskCard) -> dict[str, Any]:
-        """What this card alone says about training on `task`."""
+    def part(self, task: TaskCard | None) -> dict[str, Any]:
+        """What this card alone says about training on `task`, or on several tasks at once."""
+        if task is None:
+            return dict(self.defaults)
         return {
             **self.defaults,
             **self.kinds.get(task.kind, {}),
@@ -499,8 +544,9 @@ class Catalogue:
     def suite(self, name: str) -> SuiteCard:
         return _look_up("suite", name, self.suites)
 
-    def recipe(self, name: str, task: TaskCard) -> Recipe:
-        """The hyper-parameters for training on `task`; raises CardError when they lack some."""
+    def recipe(self, name: str, task: TaskCard | None) -> Recipe:
+        """The hyper-parameters for training on `task`, or those that all tasks share; raises
+        CardError when they lack some."""
         merged: dict[str, Any] = {}
         chain = [_look_up("recipe", name, self.recipes)]
         while chain[0].extends is not None:
@@ -510,12 +556,16 @@ class Catalogue:
         try:
             return msgspec.convert({**merged, "name": name}, Recipe)
         except msgspec.ValidationError as error:
-            raise CardError(f"recipe {name!r} for task {task.name!r}: {error}") from error
+            whose = f" for task {task.name!r}" if task else ""
+            raise CardError(f"recipe {name!r}{whose}: {error}") from error
 
     def model(self, name: str) -> ModelCard:
         """A model by name, or by the path of a card file."""
         if name.endswith((".yaml", ".yml")):
-            return read_card(Path(name), ModelCard)
+            card = read_card(Path(name), ModelCard)
+            if complaints := self._about_model(card, Path(name)):
+                raise CardError("\n".join(complaints))
+            return card
         return _look_up("model", name, self.models)
 
     def _shelf(self, kind: type) -> dict[str, Any]:
@@ -532,7 +582,8 @@ class Catalogue:
         complaints = []
         kinds = {task.kind for task in self.tasks.values()}
         for card in self.tasks.values():
-            complaints += self._unknown(card, "task", card.train_on, self.tasks)
+            named = [*card.train_on, *card.combines]
+            complaints += self._unknown(card, "task", named, self.tasks)
             complaints += self._unknown(card, "recipe", card.recipes, self.recipes)
         for recipe in self.recipes.values():
             if recipe.extends is not None:
@@ -546,10 +597,7 @@ class Catalogue:
             within += _flat(average.values for average in suite.averages)
             complaints += self._unknown(suite, "task of the suite", within, suite.tasks)
         for model in self.models.values():
-            tasks = [*model.train_on, *_flat(model.train_on.values())]
-            complaints += self._unknown(model, "task", tasks, self.tasks)
-            recipes = [model.recipe] if model.recipe else []
-            complaints += self._unknown(model, "recipe", recipes, self.recipes)
+            complaints += self._about_model(model, self._paths["ModelCard", model.name])
         if complaints:
             raise CardError("\n".join(complaints))
 
@@ -567,11 +615,23 @@ class Catalogue:
         self, card: Any, what: str, names: Iterable[str], known: Collection[str]
     ) -> list[str]:
         path = self._paths[type(card).__name__, card.name]
+        return _complaints(path, what, names, known)
+
+    def _about_model(self, card: ModelCard, path: Path) -> list[str]:
+        trained_on = [part.task for part in card.intermediate.parts] if card.intermediate else []
+        named = [*card.train_on, *_flat(card.train_on.values()), *trained_on]
         return [
-            f"{path}: no {what} named {name!r}.{did_you_mean(name, known)}"
-            for name in dict.fromkeys(names)
-            if name not in known
+            *_complaints(path, "task", named, self.tasks),
+            *_complaints(path, "recipe", [card.recipe] if card.recipe else [], self.recipes),
         ]
+
+
+def _complaints(path: Path, what: str, names: Iterable[str], known: Collection[str]) -> list[str]:
+    return [
+        f"{path}: no {what} named {name!r}.{did_you_mean(name, known)}"
+        for name in dict.fromkeys(names)
+        if name not in known
+    ]
 
 
 def _flat(lists: Iterable[Iterable[str]]) -> list[str]:

@@ -249,3 +249,27 @@ def test_a_mistake_in_such_a_card_is_one_sentence(
     assert code == 2
     assert said in err
     assert not Path("run").exists()
+
+
+def test_stilts_in_a_dry_run_shows_its_phases(run: Run, data_root: Path, world: World) -> None:
+    common = ["--data", data_root, "--backbone", world.backbone, "--dry-run"]
+    code, _, err = run("train", "--model", "stilts-mnli", "--tasks", "xnli", *common)
+    assert code == 0
+    lines = [line.split(" [")[0] for line in err.splitlines() if line.startswith("train ")]
+    assert lines == ["train mnli, recipe small", "train mnli after mnli, recipe small"]
+    code, _, err = run("train", "-m", "stilts,stilts-squad", "-t", "xquad,tatoeba", *common)
+    lines = [line.split(" [")[0] for line in err.splitlines() if line.startswith("train ")]
+    assert lines == [
+        "train mnli+squad+hellaswag, recipe small",
+        "train squad after mnli+squad+hellaswag, recipe small",
+        "train squad, recipe small",
+        "train squad after squad, recipe small",
+    ]
+
+
+def test_an_intermediate_task_without_data_is_said(run: Run, data_root: Path, world: World) -> None:
+    common = ["-t", "tatoeba", "--data", data_root, "--backbone", world.backbone]
+    code, _, err = run("train", "-m", "stilts-qqp-mnli-race", *common)
+    assert code == 2
+    assert "no file for race train en below" in err
+    assert "there is nothing to train for: the plan has no cell that can be run" in err

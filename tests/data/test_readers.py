@@ -178,6 +178,7 @@ def test_broken_json_is_a_data_error_with_the_file(read: Read, reader: str, cont
 
 READERS = open_registry().names("reader")
 OPTIONS: dict[str, dict[str, Any]] = {
+    "json-pairs": {"keys": {"first": "a", "second": "b", "label": "c"}},
     "tsv": {"columns": {"first": 0, "second": 1, "label": 2}},
     "bitext": {"english": "file"},
 }

@@ -147,6 +147,7 @@ ASKS = {
     "span": "extract",
     "bitext": "embed",
     "ranking": "embed",
+    "mlm": "mlm",
 }
 
 

@@ -60,6 +60,16 @@ def test_pairs_lose_tokens_of_the_longer_text(load: Callable[..., Backbone]) -> 
     assert pair.types == [0, 0, 0, 0, 1, 1, 1, 1, 1]
 
 
+def test_a_pair_may_lose_its_beginning(load: Callable[..., Backbone]) -> None:
+    tokenizer = load().tokenizer
+    pair = ("the cat sees the red house", "a dog")
+    (ended,) = encode_pairs(tokenizer, [pair], 8)
+    (started,) = encode_pairs(tokenizer, [pair], 8, "start")
+    assert tokenizer.decode(ended.ids) == "[CLS] the cat sees [SEP] a dog [SEP]"
+    assert tokenizer.decode(started.ids) == "[CLS] the red house [SEP] a dog [SEP]"
+    assert encode_pairs(tokenizer, [pair], 8) == [ended]  # the tokenizer is as it was
+
+
 def test_windows_overlap_and_show_the_context_as_it_stands(windows: list[Window]) -> None:
     assert len(windows) > 1
     for window in windows:

@@ -79,6 +79,19 @@ def test_loss_of_sentences_is_the_mean_over_words(make_network: Make, recipe: Re
     assert network.loss(examples).item() == pytest.approx(expected, abs=1e-5)
 
 
+def test_impossible_questions_point_at_the_first_token_in_every_window(
+    make_network: Make, recipe: Recipe
+) -> None:
+    network = make_network("span", max_length=10, doc_stride=2)
+    asked = Question("1", "cat", "the cat sat the mat cat sat", (), impossible=True)
+    none = msgspec.structs.replace(recipe, empty_windows=0.0)
+    examples = make_examples(network, [asked], none)
+    assert len(examples) > 1  # though windows without the answer are not trained on
+    assert {example.target for example in examples} == {(0, 0)}
+    answered = dataclasses.replace(asked, answers=(Answer("the", 0),), impossible=False)
+    assert len(make_examples(network, [answered], none)) < len(examples)
+
+
 def test_loss_of_questions_is_the_mean_of_start_and_end(make_network: Make, recipe: Recipe) -> None:
     network = make_network("span")
     examples = make_examples(network, QUESTIONS, recipe)

@@ -115,9 +115,9 @@ def test_a_recipe_with_an_adversary_and_an_augmentation_runs_from_card_to_record
         json.loads(path.read_text()) for path in (cache / "checkpoints").glob("*/checkpoint.json")
     ]
     (training,) = (d["training"] for d in descriptions if d["address"] == phase["address"])
-    assert training["items"] > 48
+    assert training["examples"] > 48
     assert training["forward_passes"] == training["backward_passes"] == 2 * training["steps"]
-    assert training["perturbed_sequences"] == training["items"]
+    assert training["perturbed_sequences"] == training["examples"]
     # Another lexicon, another checkpoint.
     lexicon.write_text("de\tcat\tKater\n")
     again = evaluate(tmp_path, world, "again", recipe="robust")

@@ -78,7 +78,7 @@ class PlainProgress:
             left = (now - since) / max(1, step - first) * (steps - step)
             end = f", {left:.0f} s left" if first < step < steps else ""
             click.echo(
-                f"training {phase.task.name}: step {step} of {steps}, loss {loss:.3f}{end}",
+                f"training {phase.name}: step {step} of {steps}, loss {loss:.3f}{end}",
                 err=True,
             )
 
@@ -130,7 +130,7 @@ class LiveProgress:
     def xharness_training_step(self, phase: Phase, step: int, steps: int, loss: float) -> None:
         if self.training is None:
             self.training = self.progress.add_task("")
-        text = f"  training {phase.task.name}, loss {loss:.3f}"
+        text = f"  training {phase.name}, loss {loss:.3f}"
         self.progress.update(self.training, total=steps, completed=step, description=text)
         if step == steps:
             self.progress.remove_task(self.training)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from xharness.cli.options import open_request, request_options
+from xharness.errors import XharnessError
 
 
 @click.command()
@@ -26,6 +27,8 @@ def command(dry_run: bool, **options: Any) -> None:
     click.echo(plan.describe(), err=True)
     if dry_run:
         return
+    if not any(job.pending for job in plan.jobs):
+        raise XharnessError("there is nothing to train for: the plan has no cell that can be run")
     with reporting(registry, plan):
         count = train(plan, registry)
     click.echo(f"trained {count} phases" if count else "nothing to train: every checkpoint exists")

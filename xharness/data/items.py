@@ -91,7 +91,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question, its context and the gold answers (kind `span`)."""
+    """A question, its context and the gold answers (kind `span`); `impossible` ones have none,
+    which is their gold, while others without answers were stripped of them."""
 
     id: str
     question: str
@@ -99,10 +100,11 @@ class Question:
     answers: tuple[Answer, ...]
     cluster: str = ""
     parallel: str = ""
+    impossible: bool = False
 
     @property
     def labelled(self) -> bool:
-        return bool(self.answers)
+        return self.impossible or bool(self.answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,20 @@ class Match:
     id: str
     query: str
     candidate: str
+    cluster: str = ""
+    parallel: str = ""
+
+    @property
+    def labelled(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text without label (kind `mlm`): its own tokens are what is predicted."""
+
+    id: str
+    text: str
     cluster: str = ""
     parallel: str = ""
 

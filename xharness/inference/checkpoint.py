@@ -15,12 +15,13 @@ from safetensors.torch import load_file, save_file
 
 from xharness.errors import DataError, Refused
 from xharness.inference.identity import sha256
+from xharness.inference.joint import Joint
 from xharness.inference.network import Network
 
 SCHEMA = "xharness.checkpoint/1"
 
 
-def save(folder: Path, network: Network, description: Mapping[str, Any]) -> None:
+def save(folder: Path, network: Network | Joint, description: Mapping[str, Any]) -> None:
     """Writes the trained tensors and `description` into `folder`, whole or not at all. Low-rank
     updates and their head are stored in bf16: they are made to be small."""
     partial = folder.with_suffix(".partial")
@@ -37,9 +38,7 @@ def save(folder: Path, network: Network, description: Mapping[str, Any]) -> None
     facts = {
         "schema": SCHEMA,
         "backbone": dict(network.backbone.info),
-        "task": network.task.name,
-        "kind": network.task.kind,
-        "labels": network.task.labels,
+        **network.facts,
         "weights_sha256": sha256([weights]),
         **description,
     }
@@ -64,7 +63,7 @@ def describe(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def load(folder: Path, network: Network, *, head: bool = True) -> dict[str, Any]:
+def load(folder: Path, network: Network | Joint, *, head: bool = True) -> dict[str, Any]:
     """Puts a checkpoint's weights into `network` (without its head, if so asked) and returns
     the description.
 

@@ -59,11 +59,19 @@ def encode_texts(
 
 
 def encode_pairs(
-    tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]], max_length: int
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[tuple[str, str]],
+    max_length: int,
+    cut: str = "end",
 ) -> list[Encoded]:
-    """Pairs of texts; the longer one loses tokens from its end until both fit."""
+    """Pairs of texts; the longer one loses tokens from its end (or start) until both fit."""
     firsts, seconds = [a for a, _ in pairs], [b for _, b in pairs]
-    batch = tokenizer(firsts, seconds, truncation="longest_first", max_length=max_length)
+    side = tokenizer.truncation_side
+    tokenizer.truncation_side = {"end": "right", "start": "left"}[cut]
+    try:
+        batch = tokenizer(firsts, seconds, truncation="longest_first", max_length=max_length)
+    finally:
+        tokenizer.truncation_side = side
     return _encoded(tokenizer, batch)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import gelu, linear
 
+from xharness.errors import Refused
 from xharness.inference.packing import Hidden
 
 
@@ -40,6 +42,25 @@ class TokenHead(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         """(T, H) -> (T, outputs)"""
         return self.out(self.dropout(states.float()))  # type: ignore[no-any-return]
+
+
+class VocabularyHead(nn.Module):
+    """Token state -> V logits, one a word embedding: a dense layer, GELU and layer norm, then the
+    product with the embeddings, which are the backbone's own, as in BERT."""
+
+    def __init__(self, width: int, words: nn.Module) -> None:
+        super().__init__()
+        if not isinstance(words, nn.Embedding):
+            raise Refused(f"word embeddings of type {type(words).__name__} give no logits")
+        self.dense = nn.Linear(width, words.embedding_dim)
+        self.norm = nn.LayerNorm(words.embedding_dim)
+        self.bias = nn.Parameter(torch.zeros(words.num_embeddings))
+        self.shared = (words,)  # in a tuple, so that it is not registered as the head's own
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(T, H) -> (T, V)"""
+        turned = self.norm(gelu(self.dense(states.float())))
+        return linear(turned, self.shared[0].weight.float(), self.bias)
 
 
 class ScaleHead(nn.Module):

@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy, log_softmax, normalize
 from torch.nn.utils.rnn import pad_sequence
 
 from xharness.cards import Lora, Recipe, TaskCard
-from xharness.data.items import Choice, Item, Match, Pair, Question, Sentence
-from xharness.errors import DataError, PluginError
+from xharness.data.items import Choice, Item, Match, Pair, Question, Sentence, Text
+from xharness.errors import DataError, PluginError, Refused
 from xharness.inference.backbone import Backbone
 from xharness.inference.features import (
     answer_target,
@@ -24,8 +24,9 @@ from xharness.inference.features import (
     encode_texts,
     keep_windows,
 )
-from xharness.inference.heads import PooledHead, ScaleHead, TokenHead, initialise
+from xharness.inference.heads import PooledHead, ScaleHead, TokenHead, VocabularyHead, initialise
 from xharness.inference.lora import add_updates
+from xharness.inference.masking import mask_tokens
 from xharness.inference.packing import Edit, Encoded, Hidden, encode
 
 # Logit of a class that a row does not have: its share is exactly 0, and 0 times a difference of
@@ -39,13 +40,17 @@ class Example:
 
     sequences  one for pairs, sentences and windows; one an option for choices; query and
                candidate for dual encoders.
-    target     label index; (position, tag index) pairs; (start, end) positions; nothing.
-    units      how many losses it adds to the mean: words for tagging, else 1.
+    target     label index; (position, tag index or token id) pairs; (start, end) positions;
+               nothing.
+    units      how many losses it adds to the mean: words for tagging, tokens for masked texts,
+               else 1.
+    task       number of its head in a `Joint` network.
     """
 
     sequences: tuple[Encoded, ...]
     target: Any
     units: int
+    task: int = 0
 
     @property
     def tokens(self) -> int:
@@ -87,7 +92,8 @@ def cannot(asks: str, task: TaskCard) -> PluginError:
 
 
 class Network(nn.Module):
-    """The head is the one that `asks` needs (see `roles.Evaluator`) and new, from `seed`;
+    """The head is the one that `asks` needs (see `roles.Evaluator`; `mlm` is to find hidden tokens,
+    which is trained only) and new, from `seed`;
     `freeze_embeddings` keeps the word, position and type embeddings as they are. With `lora` all
     of the backbone stays as it is, and low-rank updates, new from `seed` too, are trained beside
     its linear layers.
@@ -122,6 +128,8 @@ class Network(nn.Module):
             self.head = TokenHead(width, len(task.labels), dropout)
         elif asks == "extract":
             self.head = TokenHead(width, 2, dropout)
+        elif asks == "mlm":
+            self.head = VocabularyHead(width, self.module.get_input_embeddings())
         elif asks == "embed":
             self.head = ScaleHead()
         else:
@@ -159,7 +167,12 @@ class Network(nn.Module):
             return hidden.mean()
         return (hidden.first() if profile.pooling == "cls" else hidden.last()).float()
 
-    def parameter_groups(self, recipe: Recipe) -> list[dict[str, Any]]:
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a checkpoint says of the head."""
+        return {"task": self.task.name, "kind": self.task.kind, "labels": self.task.labels}
+
+    def parameter_groups(self: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
         """AdamW's groups: no weight decay on biases and layer norms, the head's own rate."""
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
@@ -191,6 +204,7 @@ class Network(nn.Module):
             Sentence: self._sentences,
             Question: self._questions,
             Match: self._matches,
+            Text: self._texts,
         }
         kind = type(items[0])
         if kind not in makers:
@@ -216,6 +230,12 @@ class Network(nn.Module):
             if self.asks == "choose":
                 logits = logits.view(len(examples), -1)
             return Outputs(logits, torch.tensor([e.target for e in examples], device=device))
+        if self.asks == "mlm":  # logits of the hidden tokens only: the vocabulary is large
+            places = zip(hidden.starts, examples, strict=True)
+            at = [start + position for start, e in places for position, _ in e.target]
+            tokens = [token for e in examples for _, token in e.target]
+            masked = self.head(hidden.states[torch.tensor(at, device=device)])
+            return Outputs(masked, torch.tensor(tokens, device=device))
         logits = self.head(hidden.states)  # (T, tags) or (T, 2)
         if self.asks == "tag":
             rows, tags = [], []
@@ -244,7 +264,8 @@ class Network(nn.Module):
     def _pairs(self, items: Sequence[Pair], recipe: Recipe, _: random.Random) -> list[Example]:
         length = recipe.max_length or self.task.preprocessing.max_length
         pairs = [(item.first, item.second) for item in items]
-        encoded = encode_pairs(self.backbone.tokenizer, pairs, length)
+        cut = self.task.preprocessing.cut
+        encoded = encode_pairs(self.backbone.tokenizer, pairs, length, cut)
         return [
             Example((sequence,), self._label(str(item.label), item), 1)
             for item, sequence in zip(items, encoded, strict=True)
@@ -253,7 +274,8 @@ class Network(nn.Module):
     def _choices(self, items: Sequence[Choice], recipe: Recipe, _: random.Random) -> list[Example]:
         length = recipe.max_length or self.task.preprocessing.max_length
         pairs = [(item.premise, option) for item in items for option in item.options]
-        encoded = iter(encode_pairs(self.backbone.tokenizer, pairs, length))
+        cut = self.task.preprocessing.cut
+        encoded = iter(encode_pairs(self.backbone.tokenizer, pairs, length, cut))
         return [
             Example(tuple(next(encoded) for _ in item.options), item.label, 1) for item in items
         ]
@@ -294,12 +316,14 @@ class Network(nn.Module):
             by_question[window.question].append(window)
         examples = []
         for item, group in zip(items, by_question, strict=True):
-            answer = item.answers[0]  # the official trainers use the first one only
-            end = answer.start + len(answer.text)
-            targets = [answer_target(window, answer.start, end) for window in group]
+            # A window without the answer points at its first token.
+            targets: list[tuple[int, int] | None] = [(0, 0)] * len(group)
+            if not item.impossible:
+                answer = item.answers[0]  # the official trainers use the first one only
+                end = answer.start + len(answer.text)
+                targets = [answer_target(window, answer.start, end) for window in group]
             kept = keep_windows(targets, recipe.empty_windows, generator)
             examples += [
-                # A window without the answer points at its first token.
                 Example((window.encoded,), target or (0, 0), 1)
                 for window, target, keep in zip(group, targets, kept, strict=True)
                 if keep
@@ -318,3 +342,16 @@ class Network(nn.Module):
             recipe.max_length or preprocessing.max_candidate_length,
         )
         return [Example((q, c), None, 1) for q, c in zip(queries, candidates, strict=True)]
+
+    def _texts(self, items: Sequence[Text], recipe: Recipe, generator: random.Random) -> Any:
+        tokenizer, length = self.backbone.tokenizer, recipe.max_length
+        length = length or self.task.preprocessing.max_length
+        if tokenizer.mask_token_id is None or self.backbone.causal:
+            raise Refused(
+                f"{self.task.name}: backbone {self.backbone.name!r} can't be trained on masked "
+                "texts: " + ("it sees no later tokens" if self.backbone.causal else "no mask token")
+            )
+        encoded = encode_texts(tokenizer, [item.text for item in items], length)
+        masked = [mask_tokens(tokenizer, sequence, generator) for sequence in encoded]
+        # A short text may have nothing masked: it has no loss, and its mean would be NaN.
+        return [Example((s,), target, len(target)) for s, target in masked if target]

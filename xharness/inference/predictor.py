@@ -90,9 +90,8 @@ class PairPredictor(_Predictor):
         return np.stack(self.remember(keys, self._logits))
 
     def _logits(self, pairs: Sequence[tuple[str, str]]) -> list[Floats]:
-        encoded = encode_pairs(
-            self.network.backbone.tokenizer, pairs, self.task.preprocessing.max_length
-        )
+        told = self.task.preprocessing
+        encoded = encode_pairs(self.network.backbone.tokenizer, pairs, told.max_length, told.cut)
         rows: list[Floats] = [np.empty(0, np.float32)] * len(pairs)
 
         def handle(group: list[int], hidden: Hidden) -> None:

@@ -190,20 +190,50 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Phase:
-    """One training run of a lineage, before it is trained.
+class Part:
+    """One task of a phase, with a head of its own.
 
-    address   digest of all that makes the checkpoint: equal addresses are trained once.
-    notes     what a reader of its scores must know, e.g. that a stand-in was trained on.
+    recipe     how its items become examples, and how many are a batch.
+    languages, split   whose items; those of several languages are taken one after the other.
+    share      how probable it is that a step trains on this task.
     """
 
     task: TaskCard
+    recipe: Recipe
+    languages: Sequence[str]
+    split: str = "train"
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One training run of a lineage, before it is trained: on one task, or on a mixture.
+
+    recipe    of the optimiser; a mixture has what the recipe says for no task in particular.
+    address   digest of all that makes the checkpoint: equal addresses are trained once.
+    notes     what a reader of its scores must know, e.g. that a stand-in was trained on.
+    keeps_head  the head of the phase before is trained on; else it is new.
+    """
+
+    parts: Sequence[Part]
     recipe: Recipe
     seed: int
     address: str
     files: Sequence[Any]
     notes: Sequence[str]
     trained: bool
+    keeps_head: bool = False
+
+    @property
+    def name(self) -> str:
+        """The tasks' names."""
+        return "+".join(part.task.name for part in self.parts)
+
+    @property
+    def task(self) -> TaskCard:
+        """The task of a phase that is no mixture."""
+        (part,) = self.parts
+        return part.task
 
 
 @dataclass(frozen=True)
@@ -215,7 +245,7 @@ class Context:
                backbone, the plugin that the producer is from.
     evaluated  task, language -> the dataset that the run evaluates, or None: it is not
                selected on.
-    tasks, recipe, evaluator, metric   look-ups by name.
+    tasks, recipe, evaluator, metric   look-ups by name; the recipe for no task is what all share.
     adversary, augmentation   what the recipe asks for.
     on_step    called with phase, step, steps and loss.
     """
@@ -228,7 +258,7 @@ class Context:
     seed: int
     evaluated: Callable[[TaskCard, str], Any]
     tasks: Mapping[str, TaskCard]
-    recipe: Callable[[ModelCard, TaskCard], Recipe]
+    recipe: Callable[[ModelCard, TaskCard | None], Recipe]
     backbone: Callable[[ModelCard], Any]
     identify: Callable[[ModelCard], Mapping[str, Any]]
     evaluator: Callable[[str], Evaluator]
@@ -268,7 +298,8 @@ class Producer(Protocol):
 
     def lineage(self, card: ModelCard, task: TaskCard, context: Context) -> list[Phase]:
         """The trainings behind the model for `task`, in order. Trains nothing, loads no weights.
-        Raises MissingData when the source lacks training data that is not trained on yet."""
+        Raises MissingData when the source lacks training data that is not trained on yet, Refused
+        when the model must not be evaluated on `task`."""
         return []
 
     def train(self, card: ModelCard, lineage: Sequence[Phase], context: Context) -> None:

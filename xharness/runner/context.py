@@ -98,7 +98,7 @@ def _context(
             return identify_by_name(card.backbone)
         return {"plugin": registry.plugin("producer", card.producer).label}
 
-    def recipe(card: ModelCard, task: TaskCard) -> Recipe:
+    def recipe(card: ModelCard, task: TaskCard | None) -> Recipe:
         return completed(catalogue.recipe(_required(card, "recipe"), task), registry)
 
     def on_step(phase: Phase, step: int, steps: int, loss: float) -> None:

@@ -21,6 +21,7 @@ from xharness.errors import (
     CardError,
     DataError,
     MissingData,
+    Refused,
     UnknownName,
     XharnessError,
 )
@@ -148,9 +149,9 @@ class Plan:
         ]
         for _, lineage in self.trainings():
             phase = lineage[-1]
-            after = f" after {lineage[-2].task.name}" if len(lineage) > 1 else ""
+            after = f" after {lineage[-2].name}" if len(lineage) > 1 else ""
             noted = f" [{'; '.join(phase.notes)}]" if phase.notes else ""
-            lines.append(f"train {phase.task.name}{after}, recipe {phase.recipe.name}{noted}")
+            lines.append(f"train {phase.name}{after}, recipe {phase.recipe.name}{noted}")
         for job in self.jobs:
             skipped = [cell for cell in job.cells if cell.reason]
             if skipped:
@@ -291,8 +292,8 @@ def _job(
     reason = None
     try:
         lineage = producer.lineage(card, task, context)
-    except MissingData as missing:
-        reason = str(missing)
+    except (MissingData, Refused) as error:
+        reason = str(error)
     shared: dict[str, Any] = {}
     if not reason and any(isinstance(found, Loaded) for found in data.values()):
         identified = producer.identify(card, task, context)

@@ -177,9 +177,7 @@ def _model(job: Job, produced: Produced | None) -> ModelRecord:
         card_sha256=digest(job.card),
         backbone=dict(identity),
         lineage=[
-            PhaseRecord(
-                p.task.name, p.recipe, p.seed, p.address, file_records(p.files), list(p.notes)
-            )
+            PhaseRecord(p.name, p.recipe, p.seed, p.address, file_records(p.files), list(p.notes))
             for p in job.lineage
         ],
         dtype=job.context.dtype,

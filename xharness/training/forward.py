@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from xharness.cards import Recipe
+from xharness.inference.joint import Joint
 from xharness.inference.network import Example, Network, Outputs
 from xharness.inference.packing import Edit
 from xharness.training.adversaries.perturbing import Perturbing
@@ -25,7 +26,7 @@ class Forward:
             order nor dropout depends on what an attack draws.
     """
 
-    def __init__(self, network: Network, recipe: Recipe) -> None:
+    def __init__(self, network: Network | Joint, recipe: Recipe) -> None:
         self.network = network
         self.dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
         self.tally: dict[str, float] = {}

@@ -7,7 +7,6 @@ killed goes on exactly as if it had not been.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -16,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -23,19 +23,16 @@ from safetensors.torch import save_file
 
 from xharness.cards import Recipe
 from xharness.errors import XharnessError
+from xharness.inference.joint import Joint
 from xharness.inference.network import Example, Network
-from xharness.plugins.roles import Adversary
+from xharness.plugins.roles import Adversary, Part
 from xharness.training.forward import Forward
+from xharness.training.mixture import Feed
+from xharness.training.streams import stream
 
 # Tokens of one forward and backward pass; a step's batch is cut into passes of at most so many.
 MICRO_BATCH_TOKENS = {"cpu": 8192, "cuda": 32768}
 SECONDS_BETWEEN_STATES = 60.0
-
-
-def stream(seed: int, *name: object) -> int:
-    """The seed of a random sub-stream: a function of `seed` and the stream's name alone."""
-    text = "/".join(map(str, (seed, *name)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
 def rate_factor(step: int, steps: int, warmup: float) -> float:
@@ -60,7 +57,7 @@ def micro_batches(batch: Sequence[Example], budget: int) -> Iterator[list[Exampl
 
 
 def train(
-    network: Network,
+    network: Network | Joint,
     examples: Sequence[Example],
     recipe: Recipe,
     *,
@@ -69,26 +66,28 @@ def train(
     state: Path,
     on_step: Callable[[int, int, float], None],
     dev_score: Callable[[], float] | None = None,
-) -> dict[str, float]:
+    parts: Sequence[Part] = (),
+) -> dict[str, Any]:
     """Trains `network` in place and returns what is worth recording about it.
 
     adversary  makes gradients of each micro-batch; plain training is one.
+    parts      the tasks of a mixture, of which each step draws one; empty means one task.
     dev_score  called between steps when the recipe selects on dev; higher is better, the first
                of equals wins.
     state      file that is rewritten about once a minute; a training that finds it goes on from
                there. It is deleted at the end.
     on_step    called after each step with its number (from 1), the number of steps and the loss.
 
-    Raises XharnessError when the loss is not finite.
+    Raises XharnessError when there is no example or the loss is not finite.
     """
-    if not examples:
-        raise XharnessError("there is nothing to train on: the training data gave no example")
+    tasks = [(part.recipe.batch_size, part.share) for part in parts] or [(recipe.batch_size, 1.0)]
+    feed = Feed(examples, tasks, seed)
     groups = network.parameter_groups(recipe)
     peaks = [group["lr"] for group in groups]
     parameters = [p for group in groups for p in group["params"]]
     optimizer = torch.optim.AdamW(groups, eps=recipe.adam_epsilon, fused=True)
     device = parameters[0].device.type
-    per_epoch = math.ceil(len(examples) / recipe.batch_size)
+    per_epoch = feed.steps_per_epoch
     steps = per_epoch * recipe.epochs
     look_every = recipe.select_every or per_epoch
     selecting = recipe.select == "dev" and dev_score is not None
@@ -98,12 +97,7 @@ def train(
     saved_at = time.monotonic()
 
     while step < steps:
-        epoch, position = divmod(step, per_epoch)
-        order = random.Random(stream(seed, "order", epoch)).sample(
-            range(len(examples)), len(examples)
-        )
-        for start in range(position * recipe.batch_size, len(examples), recipe.batch_size):
-            batch = [examples[i] for i in order[start : start + recipe.batch_size]]
+        for batch in feed.rest_of_epoch(step):
             units = sum(example.units for example in batch)
             for group, peak in zip(groups, peaks, strict=True):
                 group["lr"] = peak * rate_factor(step, steps, recipe.warmup)
@@ -139,17 +133,24 @@ def train(
         _put(network, best)
     network.eval()
     state.unlink(missing_ok=True)
-    facts = {"steps": steps, **forward.facts(), **({"dev_score": best_score} if best else {})}
+    facts: dict[str, Any] = {
+        "steps": steps,
+        **forward.facts(),
+        **({"dev_score": best_score} if best else {}),
+    }
     if skipped := facts.get("non_finite_attacks"):
         warnings.warn(
             f"{skipped} attacks had a gradient that is not finite and were replaced by the clean "
             "input; smaller sizes or precision: fp32 may help",
             stacklevel=2,
         )
+    if parts:
+        drawn = feed.drawn(steps)
+        facts["drawn"] = [drawn[task] for task in range(len(parts))]
     return facts
 
 
-def _trainable(network: Network) -> dict[str, torch.Tensor]:
+def _trainable(network: Network | Joint) -> dict[str, torch.Tensor]:
     return {
         name: parameter.detach().clone()
         for name, parameter in network.named_parameters()
@@ -157,7 +158,7 @@ def _trainable(network: Network) -> dict[str, torch.Tensor]:
     }
 
 
-def _put(network: Network, weights: dict[str, torch.Tensor]) -> None:
+def _put(network: Network | Joint, weights: dict[str, torch.Tensor]) -> None:
     parameters = dict(network.named_parameters())
     with torch.no_grad():
         for name, value in weights.items():
@@ -166,7 +167,7 @@ def _put(network: Network, weights: dict[str, torch.Tensor]) -> None:
 
 def _save(
     state: Path,
-    network: Network,
+    network: Network | Joint,
     optimizer: torch.optim.Optimizer,
     step: int,
     best_score: float,
@@ -188,7 +189,7 @@ def _save(
 
 
 def _restore(
-    state: Path, network: Network, optimizer: torch.optim.Optimizer
+    state: Path, network: Network | Joint, optimizer: torch.optim.Optimizer
 ) -> tuple[int, float, dict[str, torch.Tensor], dict[str, float]]:
     if not state.is_file():
         return 0, -math.inf, {}, {}

@@ -1,4 +1,4 @@
-"""Questions on paragraphs in the JSON of SQuAD 1.1."""
+"""Questions on paragraphs in the JSON of SQuAD, 1.1 and 2.0."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Asked(msgspec.Struct):
     id: str
     question: str
     answers: list[GoldAnswer] = []
+    is_impossible: bool = False
 
 
 class Paragraph(msgspec.Struct):
@@ -48,8 +49,9 @@ def read(file: DataFile, ask: Ask, *, only: str = "") -> Iterator[Question]:
     only  take the questions whose id starts so, in files that hold several languages.
 
     Questions on equal contexts share a cluster; the id is the parallel key. An empty answer is
-    a stripped one. Raises DataError when an answer that is trained on is not at its offset (as
-    the official preparation does); for evaluation, where only texts count, that is a note.
+    a stripped one, unless the question is said to be impossible (SQuAD 2.0). Raises DataError when
+    an impossible question has an answer, or when an answer that is trained on is not at its offset
+    (as the official preparation does); for evaluation, where only texts count, that is a note.
     """
     return questions(paragraphs(file), file, ask, only)
 
@@ -70,7 +72,11 @@ def questions(found: Iterable[Paragraph], file: Records, ask: Ask, only: str) ->
                 if problem:
                     astray.append(f"question {asked.id!r}: {problem}")
             answers = tuple(Answer(a.text, a.answer_start) for a in asked.answers if a.text)
-            yield Question(asked.id, asked.question, paragraph.context, answers, cluster, asked.id)
+            impossible = asked.is_impossible
+            if impossible and answers:
+                raise file.error(f"question {asked.id!r} is impossible and yet has an answer")
+            context, key = paragraph.context, asked.id
+            yield Question(key, asked.question, context, answers, cluster, key, impossible)
     if astray:
         file.notes.append(f"{len(astray)} answers are not at their offset; first: {astray[0]}")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -28,6 +30,10 @@ from xharness.plugins.roles import Reader
 CHOICES_FILE = "xharness-data.yaml"
 STAND_IN = "standin_"
 POOL = "pool"
+# More files than anybody looks at (RACE has 25,137) are recorded as one.
+MOST_FILES = 100
+MOST_LISTED = 5
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,8 @@ class ReleaseFolder:
             if chosen:
                 own, stand_ins = [p for p in own if _ends(self._name(p), chosen)], []
             groups: list[tuple[Path, ...]] = [(path,) for path in own]
-            if layout.join and len({path.name for path in own}) == len(own):
-                groups = [tuple(sorted(own, key=lambda path: path.name))]
+            if layout.join and self._belong_together(pattern, own):
+                groups = [tuple(sorted(own, key=lambda path: (path.name, path)))]
             if not own and stand_ins:
                 groups = [()]
             found += [
@@ -150,6 +156,10 @@ class ReleaseFolder:
             rows = len(read.items) + len(read.pool) - before
             read.files += [part.digest(self.root, rows) for part in (file, *file.siblings)]
             read.notes += file.notes
+        if found.layout.join:
+            _check_copies(read.files)
+        if len(read.files) > MOST_FILES:
+            read.files = [_as_one(found.layout.path, read.files)]
         return read
 
     def _pool(self, task: TaskCard, split: str) -> _Pool:
@@ -183,7 +193,19 @@ class ReleaseFolder:
             pool.notes.append(f"pool without {', '.join(absent)}")
         return pool
 
+    def _belong_together(self, pattern: str, paths: list[Path]) -> bool:
+        """Whether files that match a pattern are of one release and not copies of each other.
+        Where the folders tell them apart, they must lie below the same one."""
+        if len({path.name for path in paths}) == len(paths):
+            return True
+        depth = len(PurePosixPath(pattern).parts)
+        above = {PurePosixPath(self._name(path)).parts[:-depth] for path in paths}
+        return "*" in pattern.rpartition("/")[0] and len(above) == 1
+
     def _matching(self, pattern: str, prefix: str) -> list[Path]:
+        return [path for one in _numbered(pattern) for path in self._matching_one(one, prefix)]
+
+    def _matching_one(self, pattern: str, prefix: str) -> list[Path]:
         parent, slash, last = pattern.rpartition("/")
         whole = f"{parent}{slash}{prefix}{last}"
         names = [prefix + last]
@@ -243,6 +265,16 @@ def _read_choices(root: Path) -> dict[str, dict[str, str]]:
         raise DataError(f"{path}: expected task: {{split: pattern}}; {error}") from error
 
 
+def _numbered(pattern: str) -> list[str]:
+    """The patterns that one with a range of numbers means: `a{08..10}` is a08, a09 and a10."""
+    found = _RANGE.search(pattern)
+    if found is None:
+        return [pattern]
+    first, last = found.groups()
+    numbers = (str(n).zfill(len(first)) for n in range(int(first), int(last) + 1))
+    return [pattern.replace(found[0], number) for number in numbers]
+
+
 def _ends(name: str, pattern: str) -> bool:
     """Whether the last components of a path match the pattern's."""
     parts, wanted = PurePosixPath(name).parts, PurePosixPath(pattern).parts
@@ -254,5 +286,24 @@ def _ends(name: str, pattern: str) -> bool:
     )
 
 
-def _listed(paths: Iterable[Path]) -> str:
-    return ", ".join(str(path) for path in paths)
+def _check_copies(files: Iterable[FileDigest]) -> None:
+    """Files that are read one after the other must not be copies of each other."""
+    seen: dict[str, str] = {}
+    for file in files:
+        if file.rows and file.sha256 in seen:
+            raise AmbiguousData(
+                f"{file.path} and {seen[file.sha256]} are the same file, and all files of this "
+                "pattern are read; take one away"
+            )
+        seen[file.sha256] = file.path
+
+
+def _as_one(pattern: str, files: Sequence[FileDigest]) -> FileDigest:
+    """One entry for many files: the digest of their digests, in the order they were read in."""
+    digest = hashlib.sha256("\n".join(file.sha256 for file in files).encode()).hexdigest()
+    return FileDigest(pattern, digest, sum(f.bytes for f in files), sum(f.rows for f in files))
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    shown = ", ".join(str(path) for path in paths[:MOST_LISTED])
+    return shown + (f" and {len(paths) - MOST_LISTED:,} more" if len(paths) > MOST_LISTED else "")
