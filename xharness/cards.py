@@ -526,7 +526,6 @@ class Catalogue:
     def _check_references(self) -> None:
         """Names in cards must be names of cards."""
         complaints = []
-        kinds = {task.kind for task in self.tasks.values()}
         for card in self.tasks.values():
             complaints += self._unknown(card, "task", card.train_on, self.tasks)
             complaints += self._unknown(card, "recipe", card.recipes, self.recipes)
@@ -535,15 +534,17 @@ class Catalogue:
                 # None that builds on this one: a circle would never end.
                 known = [n for n in self.recipes if not self._extends(n, recipe.name)]
                 complaints += self._unknown(recipe, "recipe to extend", [recipe.extends], known)
-            complaints += self._unknown(recipe, "kind of task", recipe.kinds, kinds)
         for suite in self.suites.values():
             complaints += self._unknown(suite, "task", suite.tasks, self.tasks)
             within = [*suite.languages, *suite.unofficial, *_flat(suite.groups.values())]
             within += _flat(average.values for average in suite.averages)
             complaints += self._unknown(suite, "task of the suite", within, suite.tasks)
+        kinds = {task.kind for task in self.tasks.values()}
+        for recipe in self.recipes.values():
+            complaints += self._unknown(recipe, "kind of task", recipe.kinds, kinds)
         for model in self.models.values():
-            tasks = [*model.train_on, *_flat(model.train_on.values())]
-            complaints += self._unknown(model, "task", tasks, self.tasks)
+            named = [*model.train_on, *_flat(model.train_on.values())]
+            complaints += self._unknown(model, "task", named, self.tasks)
             recipes = [model.recipe] if model.recipe else []
             complaints += self._unknown(model, "recipe", recipes, self.recipes)
         if complaints:
