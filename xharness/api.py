@@ -58,8 +58,7 @@ def _plan(
     folder: RunFolder | None,
 ) -> tuple[Plan, Registry]:
     registry = open_registry()
-    folders = [*registry.card_folders(), *map(Path, include)]
-    catalogue = Catalogue.load(folders)
+    catalogue = Catalogue.load([*registry.card_folders(), *map(Path, include)])
     whole = {"suite": "xtreme-r", "seeds": [DEFAULT_SEED], **request}
     whole.setdefault("data", os.environ.get("XHARNESS_DATA") or "sample")
     return prepare(Request(models=list(models), **whole), registry, catalogue, folder), registry  # type: ignore[arg-type]

@@ -580,17 +580,17 @@ class Catalogue:
     def _check_references(self) -> None:
         """Names in cards must be names of cards."""
         complaints = []
-        kinds = {task.kind for task in self.tasks.values()}
         for card in self.tasks.values():
             named = [*card.train_on, *card.combines]
             complaints += self._unknown(card, "task", named, self.tasks)
             complaints += self._unknown(card, "recipe", card.recipes, self.recipes)
+        kinds = {task.kind for task in self.tasks.values()}
         for recipe in self.recipes.values():
+            complaints += self._unknown(recipe, "kind of task", recipe.kinds, kinds)
             if recipe.extends is not None:
                 # None that builds on this one: a circle would never end.
                 known = [n for n in self.recipes if not self._extends(n, recipe.name)]
                 complaints += self._unknown(recipe, "recipe to extend", [recipe.extends], known)
-            complaints += self._unknown(recipe, "kind of task", recipe.kinds, kinds)
         for suite in self.suites.values():
             complaints += self._unknown(suite, "task", suite.tasks, self.tasks)
             within = [*suite.languages, *suite.unofficial, *_flat(suite.groups.values())]

@@ -244,5 +244,5 @@ def test_a_metric_that_nobody_has_is_found_out_before_anything_is_trained(tmp_pa
     world = make_world(tmp_path)
     path = world.cards / "tasks" / "toy-tags.yaml"
     path.write_text(path.read_text().replace("metric: seqeval", "metric: seqevil"))
-    with pytest.raises(UnknownName, match="No metric named 'seqevil'. Did you mean 'seqeval'?"):
+    with pytest.raises(CardError, match="No metric named 'seqevil'. Did you mean 'seqeval'?"):
         plan_for(world, tasks=["toy-tags"])

@@ -87,8 +87,7 @@ def open_catalogue(include: tuple[Path, ...]) -> tuple[Registry, Catalogue]:
     from xharness.cards import Catalogue
 
     registry = open_registry()
-    folders = [*registry.card_folders(), *include]
-    return registry, Catalogue.load(folders)
+    return registry, Catalogue.load([*registry.card_folders(), *include])
 
 
 def open_request(

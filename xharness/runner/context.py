@@ -57,7 +57,7 @@ def prepare(
     """The plan for a request; cells that are done in `folder` are marked so."""
     source = open_source(request.data, registry)
     contexts = [_context(request, catalogue, registry, source, seed) for seed in request.seeds]
-    plan = make_plan(
+    return make_plan(
         request,
         catalogue.suite(request.suite),
         _model_cards(request, catalogue),
@@ -66,11 +66,6 @@ def prepare(
         contexts,
         folder,
     )
-    for job in plan.jobs:
-        if job.pending:  # found out now, not after a training
-            job.context.evaluator(job.task.kind)
-            job.context.metric(job.task.metric)
-    return plan
 
 
 def _context(

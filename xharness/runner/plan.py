@@ -204,8 +204,8 @@ def make_plan(
     """The plan for a request; `contexts` holds one for each seed.
 
     Raises UnknownName for tasks and languages that nothing has, CardError for kinds of task that
-    no evaluator has, DataError with all the files
-    that can't be read, XharnessError when nothing is selected.
+    no evaluator has and metrics that nobody has, DataError with all the files that can't be read,
+    XharnessError when nothing is selected.
     """
     names = select("task", request.tasks, suite.tasks)
     offered = {n: suite_languages(suite, tasks[n]) for n in names}
@@ -222,7 +222,7 @@ def make_plan(
         for name in names
         if data[name]
     ]
-    _check_kinds(jobs)
+    _check_parts(jobs)
     if not jobs:
         raise NothingSelected(
             f"none of the languages {', '.join(wanted)} is in the tasks {', '.join(names)}"
@@ -236,14 +236,16 @@ class NothingSelected(XharnessError):
     exit_code = 5
 
 
-def _check_kinds(jobs: Iterable[Job]) -> None:
-    """Raises CardError for tasks of a kind that no evaluator has."""
+def _check_parts(jobs: Iterable[Job]) -> None:
+    """Raises CardError for tasks whose kind no evaluator has or whose metric nobody has: now, not
+    after a training."""
     complaints = {}
     for job in jobs:
         # Evaluators import heavy libraries; a plan whose cells are all done needs none.
         if any(cell.done is None for cell in job.cells):
             try:
                 job.context.evaluator(job.task.kind)
+                job.context.metric(job.task.metric)
             except UnknownName as error:
                 complaints[job.task.name] = f"task {job.task.name!r}: {error}"
     if complaints:
