@@ -45,9 +45,9 @@ def examples(parts: list[Network], recipe: Recipe) -> list[list[Example]]:
 def test_the_loss_is_that_of_the_examples_own_head(parts: list[Network], recipe: Recipe) -> None:
     joint = Joint(parts)
     pairs, sentences = examples(parts, recipe)
-    assert torch.equal(joint.loss(pairs), parts[0].loss(pairs))
-    assert torch.equal(joint.loss(sentences), parts[1].loss(sentences))
-    joint.loss(sentences).backward()
+    assert torch.equal(joint(pairs).loss, parts[0](pairs).loss)
+    assert torch.equal(joint(sentences).loss, parts[1](sentences).loss)
+    joint(sentences).loss.backward()
     moved = {name for name, p in joint.named_parameters() if p.grad is not None}
     assert {name.split(".")[0] for name in moved} == {"module", "head"}
     assert not any(name.startswith("head.0.") for name in moved)

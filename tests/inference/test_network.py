@@ -54,7 +54,7 @@ def test_loss_of_pairs_is_the_cross_entropy_of_the_logits(
         [(p.first, p.second) for p in PAIRS]
     )
     expected = -log_softmax(logits, axis=1)[[0, 1, 2], [1, 0, 1]].mean()
-    loss = network.loss(make_examples(network, PAIRS, recipe))
+    loss = network(make_examples(network, PAIRS, recipe)).loss
     assert loss.item() == pytest.approx(expected, abs=1e-5)
 
 
@@ -64,7 +64,7 @@ def test_loss_of_choices_is_over_the_options(make_network: Make, recipe: Recipe)
         [c.premise for c in CHOICES], [c.options for c in CHOICES]
     )
     expected = -log_softmax(scores, axis=1)[[0, 1], [1, 0]].mean()
-    loss = network.loss(make_examples(network, CHOICES, recipe))
+    loss = network(make_examples(network, CHOICES, recipe)).loss
     assert loss.item() == pytest.approx(expected, abs=1e-5)
 
 
@@ -76,7 +76,7 @@ def test_loss_of_sentences_is_the_mean_over_words(make_network: Make, recipe: Re
     expected = -log_softmax(logits, axis=1)[range(4), [0, 1, 1, 2]].mean()
     examples = make_examples(network, SENTENCES, recipe)
     assert [example.units for example in examples] == [3, 1]
-    assert network.loss(examples).item() == pytest.approx(expected, abs=1e-5)
+    assert network(examples).loss.item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_impossible_questions_point_at_the_first_token_in_every_window(
@@ -103,7 +103,7 @@ def test_loss_of_questions_is_the_mean_of_start_and_end(make_network: Make, reci
         logits = network.head(network.hidden([sequence]).states).detach().numpy()
         log_shares = log_softmax(logits, axis=0)
         losses.append(-(log_shares[example.target[0], 0] + log_shares[example.target[1], 1]) / 2)
-    assert network.loss(examples).item() == pytest.approx(np.mean(losses), abs=1e-5)
+    assert network(examples).loss.item() == pytest.approx(np.mean(losses), abs=1e-5)
 
 
 def test_loss_of_matches_has_the_batch_as_negatives(make_network: Make, recipe: Recipe) -> None:
@@ -114,7 +114,7 @@ def test_loss_of_matches_has_the_batch_as_negatives(make_network: Make, recipe: 
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     candidates /= np.linalg.norm(candidates, axis=1, keepdims=True)
     expected = -np.diag(log_softmax(100 * queries @ candidates.T, axis=1)).mean()
-    loss = network.loss(make_examples(network, MATCHES, recipe))
+    loss = network(make_examples(network, MATCHES, recipe)).loss
     assert loss.item() == pytest.approx(expected, abs=1e-3)
     assert not network.batchable
 
@@ -135,9 +135,9 @@ def test_parts_of_a_batch_weighed_by_units_give_the_loss_of_the_batch(
     examples = make_examples(network, items, recipe)
     parts = [examples[:1], examples[1:]]
     units = [sum(example.units for example in part) for part in parts]
-    weighed = sum(network.loss(p) * n for p, n in zip(parts, units, strict=True)) / sum(units)
+    weighed = sum(network(p).loss * n for p, n in zip(parts, units, strict=True)) / sum(units)
     assert network.batchable
-    torch.testing.assert_close(weighed, network.loss(examples))
+    torch.testing.assert_close(weighed, network(examples).loss)
 
 
 def test_long_sentences_give_several_examples_with_all_tags(
@@ -218,9 +218,9 @@ def test_training_learns_three_pairs_by_heart(make_network: Make, recipe: Recipe
     examples = make_examples(network, PAIRS, recipe)
     recipe = msgspec.structs.replace(recipe, learning_rate=3e-3, head_rate_factor=5.0)
     optimiser = torch.optim.AdamW(network.parameter_groups(recipe))
-    assert network.loss(examples).item() > 0.5
+    assert network(examples).loss.item() > 0.5
     for _ in range(20):
         optimiser.zero_grad()
-        network.loss(examples).backward()
+        network(examples).loss.backward()
         optimiser.step()
-    assert network.loss(examples).item() < 0.1
+    assert network(examples).loss.item() < 0.1

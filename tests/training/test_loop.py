@@ -208,14 +208,14 @@ def test_small_passes_add_up_to_the_whole_batch(
     network = make_network(folder)
     network.eval()  # no dropout: the sums must agree
     examples = make_examples(network, 11)
-    network.loss(examples).backward()
+    network(examples).loss.backward()
     expected = {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
     network.zero_grad()
     passes = list(loop.micro_batches(examples, 40))
     assert len(passes) > 2
     assert [e for group in passes for e in group] == examples
     for group in passes:
-        (network.loss(group) * (len(group) / len(examples))).backward()
+        (network(group).loss * (len(group) / len(examples))).backward()
     for name, parameter in network.named_parameters():
         if name in expected and parameter.grad is not None:
             torch.testing.assert_close(parameter.grad, expected[name], atol=1e-5, rtol=1e-3)

@@ -212,10 +212,6 @@ class Network(nn.Module):
         examples: list[Example] = makers[kind](items, recipe, generator)
         return examples
 
-    def loss(self, examples: Sequence[Example]) -> Tensor:
-        """() mean loss over the examples' units."""
-        return self(examples).loss  # type: ignore[no-any-return]
-
     def forward(self, examples: Sequence[Example], edit: Edit | None = None) -> Outputs:
         """Logits and targets of the examples, in one pass; `edit` changes the word embeddings."""
         sequences = [s for example in examples for s in example.sequences]
