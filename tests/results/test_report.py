@@ -242,7 +242,8 @@ document.body.dataset.seen = JSON.stringify({
 @pytest.mark.parametrize("width", [360, 800, 1400])
 def test_a_browser_sorts_filters_and_asks_nobody(page: str, tmp_path: Path, width: int) -> None:
     path = tmp_path / "report.html"
-    path.write_text(page.replace("</body>", f"{READER}</body>"), "utf-8")
+    head, _, tail = page.rpartition("</body>")  # the charts' scripts hold the word, too
+    path.write_text(f"{head}{READER}</body>{tail}", "utf-8")
     done = subprocess.run(
         [
             str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
