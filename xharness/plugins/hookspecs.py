@@ -2,7 +2,8 @@
 as they happen and can't decide anything.
 
 A plugin is a distribution with an entry point in the group `xharness` that names a module (or
-object) with functions of these names, marked with `xharness.hookimpl`.
+object) with functions of these names, marked with `xharness.hookimpl`. It may say which version
+of hooks and roles it was written for, `XHARNESS_API = 1`; one for another version is left out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 import pluggy
 
 PROJECT = "xharness"
+# Raised when a hook or a role changes so that plugins must change, too.
+API = 1
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

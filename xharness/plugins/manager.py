@@ -97,6 +97,10 @@ def _entry_points() -> list[tuple[metadata.Distribution, metadata.EntryPoint]]:
 def _load(manager: pluggy.PluginManager, load: Callable[[], Any], plugin: Plugin) -> Plugin:
     try:
         part = load()
+        written_for = getattr(part, "XHARNESS_API", hookspecs.API)
+        if written_for != hookspecs.API:
+            reason = f"it was written for plugin API {written_for}; this xharness has"
+            return replace(plugin, reason=f"{reason} {hookspecs.API}")
         manager.register(part, name=plugin.key)
         manager.check_pending()
     # Whatever it is, an exit while importing included, it must not stop the others.
