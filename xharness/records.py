@@ -83,8 +83,37 @@ class DataRecord(msgspec.Struct, frozen=True):
     notes: list[str]
 
 
+class Ratio(msgspec.Struct, frozen=True):
+    """How a score comes from per-item arrays: the sum of `of` over the sum of `per`.
+
+    Both map names of arrays to weights; no `per` means one for each item, so that the score is
+    a mean."""
+
+    of: dict[str, float]
+    per: dict[str, float] = {}
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A confidence interval in percent over `n_units` items or clusters (`unit`)."""
+
+    method: str
+    unit: str
+    n_units: int
+    level: float
+    lower: float
+    upper: float
+
+
 class Result(msgspec.Struct, frozen=True):
-    """Scores. `primary` names the values whose mean is `score`; all are better when higher."""
+    """Scores. `primary` names the values whose mean is `score`; all are better when higher.
+
+    official     the values that the official scorer prints.
+    n_scored     items that entered the score; all of them, else the cell would have failed.
+    n_clusters   groups of items that share a text; as many as items where none do.
+    ratio        how `score` comes from the per-item arrays, where it is a ratio of sums.
+    interval     of `score` over the items (or `no_interval`, why not); it follows from the
+                 per-item file alone.
+    """
 
     values: dict[str, float]
     primary: list[str]
@@ -92,6 +121,13 @@ class Result(msgspec.Struct, frozen=True):
     n_items: int
     variants: dict[str, str]
     unit: str = "percent"
+    direction: str = "higher is better"
+    official: list[str] = []
+    n_scored: int | None = None
+    n_clusters: int | None = None
+    ratio: Ratio | None = None
+    interval: Interval | None = None
+    no_interval: str = ""
 
 
 class Failure(msgspec.Struct, frozen=True):
