@@ -41,7 +41,8 @@ class PhaseRecord(msgspec.Struct, frozen=True):
 
 
 class ModelRecord(msgspec.Struct, frozen=True):
-    """The model that was evaluated. `profile` is set where sentence vectors were taken."""
+    """The model that was evaluated. `profile` is set where sentence vectors were taken,
+    `weights_sha256` (of all weights behind it) where the producer tells them."""
 
     name: str
     producer: str
@@ -50,6 +51,7 @@ class ModelRecord(msgspec.Struct, frozen=True):
     lineage: list[PhaseRecord]
     dtype: str
     profile: Profile | None = None
+    weights_sha256: str | None = None
 
 
 class TaskRecord(msgspec.Struct, frozen=True):
@@ -142,7 +144,8 @@ class CellRecord(msgspec.Struct, frozen=True):
     """One cell: model x task x language x seed. It is the only proof that a cell is done.
 
     inputs           digest of all that the result depends on; resuming compares it.
-    comparable_hash  digest of what was measured, without model, hardware and versions.
+    measured         what was measured, without model, hardware and versions: equal in two
+                     records that may be compared item by item; `comparable_hash` is its digest.
     timing           seconds by stage, and what the machine chose (which matrix product).
     items            digest of the per-item file, `submission` of the prediction file.
     """
@@ -158,6 +161,7 @@ class CellRecord(msgspec.Struct, frozen=True):
     limit: int | None
     inputs: str
     comparable_hash: str | None = None
+    measured: dict[str, Any] = {}
     data: DataRecord | None = None
     result: Result | None = None
     items: str | None = None

@@ -128,15 +128,19 @@ class Standard(Producer):
             freeze_embeddings=last.recipe.freeze_embeddings if last else True,
             lora=last.recipe.lora if last else None,
         )
+        weights: str = backbone.info["weights_sha256"]
         if last:
-            checkpoint.load(checkpoint_folder(context.checkpoints, last.address), network)
+            folder = checkpoint_folder(context.checkpoints, last.address)
+            trained = checkpoint.load(folder, network)["weights_sha256"]
+            weights = digest([weights, trained])
         if network.lora:
             merge_updates(network.module)
         if context.dtype == "bf16":
             network.module.to(torch.bfloat16)
         asks = context.evaluator(task.kind).asks
         model = predictor(network, task, asks, context.batch_tokens)
-        return Produced(model, backbone.info, backbone.profile, {"gemm": model.gemm})
+        machine = {"gemm": model.gemm}
+        return Produced(model, backbone.info, backbone.profile, machine, weights)
 
 
 def checkpoint_folder(checkpoints: Path, address: str) -> Path:

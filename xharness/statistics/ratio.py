@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from xharness.records import Ratio
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -21,6 +24,18 @@ class Terms(NamedTuple):
         """The score; 0 where there is nothing to divide by, as for the F1 of nothing."""
         below = float(self.denominator.sum())
         return float(self.numerator.sum()) / below if below else 0.0
+
+
+def terms_of(ratio: Ratio, arrays: Mapping[str, npt.NDArray[Any]], count: int) -> Terms:
+    """The terms of a score from `count` rows of per-item arrays."""
+
+    def weighed(weights: Mapping[str, float]) -> Floats:
+        total = np.zeros(count)
+        for name, weight in weights.items():
+            total += weight * arrays[name].astype(np.float64)
+        return total
+
+    return Terms(weighed(ratio.of), weighed(ratio.per) if ratio.per else np.ones(count))
 
 
 def influence(terms: Terms) -> Floats:
