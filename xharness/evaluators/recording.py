@@ -24,7 +24,6 @@ from xharness.records import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 TRACEBACK_LINES = 12
@@ -79,10 +78,10 @@ def result_record(task: TaskCard, data: Dataset, outcome: Outcome, metric: Metri
     Raises PluginError when the score is not what the metric's `ratios` make of its arrays: the
     interval and all paired tests would be about something else."""
     from xharness.statistics.interval import interval
-    from xharness.statistics.ratio import terms_of
+    from xharness.statistics.ratio import number, terms_of
 
     score = sum(outcome.values[value] for value in task.score) / len(task.score)
-    clusters = _numbered(item.cluster or item.id for item in data.items)
+    clusters = number(item_keys(data)["cluster"])
     ratio = _score_ratio(task.score, getattr(metric, "ratios", {}))
     found: Interval | str = f"metric {task.metric!r} does not say how its score comes from items"
     if ratio:
@@ -118,13 +117,6 @@ def _score_ratio(values: Sequence[str], ratios: Mapping[str, Ratio]) -> Ratio | 
         for name, weight in part.of.items():
             of[name] = of.get(name, 0.0) + weight / len(parts)
     return Ratio(of, dict(parts[0].per))
-
-
-def _numbered(labels: Iterable[str]) -> npt.NDArray[np.int64]:
-    import numpy as np
-
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(label, len(numbers)) for label in labels], np.int64)
 
 
 def file_records(files: Iterable[FileDigest]) -> list[File]:

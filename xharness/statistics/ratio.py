@@ -63,7 +63,7 @@ def change(old: Terms, new: Terms) -> Floats:
 
 def by_unit(values: Floats, units: Ints, count: int) -> Floats:
     """(U,) the sums of (N,) `values` over the items of each unit, `units` being (N,) numbers."""
-    return np.bincount(units, weights=values, minlength=count)
+    return np.bincount(units, weights=values, minlength=count).astype(np.float64)
 
 
 def number(labels: npt.NDArray[Any]) -> Ints:

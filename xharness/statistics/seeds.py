@@ -67,4 +67,4 @@ def _p(change: Floats, error: Floats, degrees: Floats) -> Floats:
     sign = np.where(change < 0, -np.inf, np.where(change > 0, np.inf, 0.0))
     t = np.divide(change, error, out=sign, where=error > 0)
     finite = np.where(np.isinf(degrees), 1.0, degrees)
-    return np.where(np.isinf(degrees), ndtr(t), stdtr(finite, t))
+    return np.asarray(np.where(np.isinf(degrees), ndtr(t), stdtr(finite, t)), np.float64)
