@@ -181,3 +181,36 @@ class RunRecord(msgspec.Struct, frozen=True):
     versions: dict[str, str]
     machine: dict[str, Any]
     plugins: list[dict[str, Any]] = []
+
+
+class Total(msgspec.Struct, frozen=True):
+    """A total of ours and its rule in words; withheld (None) where a member is missing."""
+
+    value: float | None
+    rule: str
+
+
+class OwnBoard(msgspec.Struct, frozen=True):
+    """What the leaderboard says beside the official structure.
+
+    unofficial  tables of tasks that the official scorer can't read.
+    missing     TASK/LANG -> why there is no score.
+    notes       what qualifies scores -> the cells that it holds for.
+    comparable  cell id -> digest of what was measured.
+    """
+
+    schema: str
+    suite: str
+    model: str | None
+    totals: dict[str, Total]
+    unofficial: dict[str, Any]
+    missing: dict[str, str]
+    notes: dict[str, list[str]]
+    comparable: dict[str, str]
+
+
+class Leaderboard(msgspec.Struct, frozen=True):
+    """One model's and seed's scores: beside our key stand the official ones, a table for each
+    task and an average for each group."""
+
+    xharness: OwnBoard

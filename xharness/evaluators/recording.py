@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -75,11 +76,14 @@ def item_keys(data: Dataset) -> dict[str, npt.NDArray[Any]]:
 def result_record(task: TaskCard, data: Dataset, outcome: Outcome, metric: Metric) -> Result:
     """The score with its interval over the items.
 
-    Raises PluginError when the score is not what the metric's `ratios` make of its arrays: the
-    interval and all paired tests would be about something else."""
+    Raises PluginError when a value is not finite, or the score is not what the metric's `ratios`
+    make of its arrays: the interval and all paired tests would be about something else."""
     from xharness.statistics.interval import interval
     from xharness.statistics.ratio import number, terms_of
 
+    for name, value in outcome.values.items():
+        if not math.isfinite(value):  # JSON has no such number
+            raise PluginError(f"metric {task.metric!r}: its value {name!r} is {value}")
     score = sum(outcome.values[value] for value in task.score) / len(task.score)
     clusters = number(item_keys(data)["cluster"])
     ratio = _score_ratio(task.score, getattr(metric, "ratios", {}))

@@ -33,24 +33,24 @@ def within_variance(old: Floats, new: Floats) -> Floats:
     return np.asarray(squares / (len(old) + len(new) - 2))
 
 
-def moderated_t(old: Floats, new: Floats, prior: Floats | None) -> SeedTest:
+def moderated_t(old: Floats, new: Floats, prior: Floats) -> SeedTest:
     """Change of the mean over seeds, (K0, H) against (K1, H) scores.
 
     prior  (H,) the variance that each hypothesis shares with its family; the own one is shrunk
-           toward it, since a few seeds say little about it. None: the own variance alone.
+           toward it, since a few seeds say little about it. NaN where it has no family: then
+           the own variance stands alone.
 
     Source: the moderated t of Smyth 2004, with 4 prior degrees of freedom instead of estimated
     ones.
     """
     k_old, k_new = len(old), len(new)
-    own, degrees = within_variance(old, new), float(k_old + k_new - 2)
-    variance = own
-    if prior is not None:
-        variance = (PRIOR_DEGREES * prior + degrees * own) / (PRIOR_DEGREES + degrees)
-        degrees += PRIOR_DEGREES
+    own, freedom = within_variance(old, new), k_old + k_new - 2
+    weight = np.where(np.isnan(prior), 0.0, PRIOR_DEGREES)
+    degrees = freedom + weight
+    variance = (weight * np.nan_to_num(prior) + freedom * own) / degrees
     change = new.mean(axis=0) - old.mean(axis=0)
     error = np.sqrt(variance * (1 / k_old + 1 / k_new))
-    return SeedTest(change, error, np.full(len(change), degrees))
+    return SeedTest(change, error, degrees)
 
 
 def known_deviation(old: Floats, new: Floats, deviation: Floats) -> SeedTest:
