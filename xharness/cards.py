@@ -659,18 +659,19 @@ def digest(value: Any) -> str:
     Fields that have their default value are left out, so that a field that cards gain later
     changes no identity that doesn't use it.
     """
-    return hashlib.sha256(msgspec.json.encode(_told(value), order="deterministic")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(told(value), order="deterministic")).hexdigest()
 
 
-def _told(value: Any) -> Any:
+def told(value: Any) -> Any:
+    """A struct or plain value as plain values, without fields that have their default."""
     if isinstance(value, msgspec.Struct):
         defaults = _defaults(type(value))
         values = {name: getattr(value, name) for name in defaults}
-        return {n: _told(v) for n, v in values.items() if v != defaults[n]}
+        return {n: told(v) for n, v in values.items() if v != defaults[n]}
     if isinstance(value, dict):
-        return {key: _told(item) for key, item in value.items()}
+        return {key: told(item) for key, item in value.items()}
     if isinstance(value, list) and value and isinstance(value[0], msgspec.Struct):
-        return [_told(item) for item in value]
+        return [told(item) for item in value]
     return value
 
 

@@ -62,6 +62,12 @@ class Refused(XharnessError):
     """Valid, but senseless or unsafe here; the reason is in the message."""
 
 
+class NothingSelected(XharnessError):
+    """What was asked for holds no cell at all."""
+
+    exit_code = 5
+
+
 class NotComparable(XharnessError):
     """Two results measure different things; the message names the first difference."""
 

@@ -41,7 +41,8 @@ class PhaseRecord(msgspec.Struct, frozen=True):
 
 
 class ModelRecord(msgspec.Struct, frozen=True):
-    """The model that was evaluated. `profile` is set where sentence vectors were taken."""
+    """The model that was evaluated. `profile` is set where sentence vectors were taken,
+    `weights_sha256` (of all weights behind it) where the producer tells them."""
 
     name: str
     producer: str
@@ -50,6 +51,7 @@ class ModelRecord(msgspec.Struct, frozen=True):
     lineage: list[PhaseRecord]
     dtype: str
     profile: Profile | None = None
+    weights_sha256: str | None = None
 
 
 class TaskRecord(msgspec.Struct, frozen=True):
@@ -83,8 +85,37 @@ class DataRecord(msgspec.Struct, frozen=True):
     notes: list[str]
 
 
+class Ratio(msgspec.Struct, frozen=True):
+    """How a score comes from per-item arrays: the sum of `of` over the sum of `per`.
+
+    Both map names of arrays to weights; no `per` means one for each item, so that the score is
+    a mean."""
+
+    of: dict[str, float]
+    per: dict[str, float] = {}
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A confidence interval in percent over `n_units` items or clusters (`unit`)."""
+
+    method: str
+    unit: str
+    n_units: int
+    level: float
+    lower: float
+    upper: float
+
+
 class Result(msgspec.Struct, frozen=True):
-    """Scores. `primary` names the values whose mean is `score`; all are better when higher."""
+    """Scores. `primary` names the values whose mean is `score`; all are better when higher.
+
+    official     the values that the official scorer prints.
+    n_scored     items that entered the score; all of them, else the cell would have failed.
+    n_clusters   groups of items that share a text; as many as items where none do.
+    ratio        how `score` comes from the per-item arrays, where it is a ratio of sums.
+    interval     of `score` over the items (or `no_interval`, why not); it follows from the
+                 per-item file alone.
+    """
 
     values: dict[str, float]
     primary: list[str]
@@ -92,6 +123,13 @@ class Result(msgspec.Struct, frozen=True):
     n_items: int
     variants: dict[str, str]
     unit: str = "percent"
+    direction: str = "higher is better"
+    official: list[str] = []
+    n_scored: int | None = None
+    n_clusters: int | None = None
+    ratio: Ratio | None = None
+    interval: Interval | None = None
+    no_interval: str = ""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -106,7 +144,8 @@ class CellRecord(msgspec.Struct, frozen=True):
     """One cell: model x task x language x seed. It is the only proof that a cell is done.
 
     inputs           digest of all that the result depends on; resuming compares it.
-    comparable_hash  digest of what was measured, without model, hardware and versions.
+    measured         what was measured, without model, hardware and versions: equal in two
+                     records that may be compared item by item; `comparable_hash` is its digest.
     timing           seconds by stage, and what the machine chose (which matrix product).
     items            digest of the per-item file, `submission` of the prediction file.
     """
@@ -122,6 +161,7 @@ class CellRecord(msgspec.Struct, frozen=True):
     limit: int | None
     inputs: str
     comparable_hash: str | None = None
+    measured: dict[str, Any] = {}
     data: DataRecord | None = None
     result: Result | None = None
     items: str | None = None
@@ -141,3 +181,36 @@ class RunRecord(msgspec.Struct, frozen=True):
     versions: dict[str, str]
     machine: dict[str, Any]
     plugins: list[dict[str, Any]] = []
+
+
+class Total(msgspec.Struct, frozen=True):
+    """A total of ours and its rule in words; withheld (None) where a member is missing."""
+
+    value: float | None
+    rule: str
+
+
+class OwnBoard(msgspec.Struct, frozen=True):
+    """What the leaderboard says beside the official structure.
+
+    unofficial  tables of tasks that the official scorer can't read.
+    missing     TASK/LANG -> why there is no score.
+    notes       what qualifies scores -> the cells that it holds for.
+    comparable  cell id -> digest of what was measured.
+    """
+
+    schema: str
+    suite: str
+    model: str | None
+    totals: dict[str, Total]
+    unofficial: dict[str, Any]
+    missing: dict[str, str]
+    notes: dict[str, list[str]]
+    comparable: dict[str, str]
+
+
+class Leaderboard(msgspec.Struct, frozen=True):
+    """One model's and seed's scores: beside our key stand the official ones, a table for each
+    task and an average for each group."""
+
+    xharness: OwnBoard

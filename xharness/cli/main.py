@@ -28,10 +28,13 @@ COMMANDS = {
     "compare": "Compare models, run by run, on what is comparable.",
     "report": "Write the results of runs into one HTML page.",
     "export": "Write the results of a run in somebody else's format.",
+    "baseline": "Make what the gate judges runs against.",
+    "gate": "Judge whether a run got worse than its baseline.",
     "score": "Score a folder of predictions, without a model.",
     "submission": "Write the official submission folder from a run.",
     "list": "List tasks, models, suites or languages.",
     "data": "Look at a release folder.",
+    "schema": "Print the JSON Schema of what is written.",
     "plugins": "List the plugins, and why one is left out.",
 }
 INTERRUPTED, TERMINATED, INTERNAL = 130, 143, 3

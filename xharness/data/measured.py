@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from xharness.cards import TaskCard, digest
+from xharness.cards import TaskCard, digest, told
 from xharness.data.items import Dataset
 from xharness.errors import PluginError
 
 
 def measured(task: TaskCard, data: Dataset) -> dict[str, Any]:
-    """What is measured in a cell, apart from model, hardware and versions."""
+    """What is measured in a cell, apart from model, hardware and versions, as plain values."""
     tuned_on = {"tuning": gold_sha256(data.tuning)} if data.tuning else {}
-    return tuned_on | {
+    facts = {
         "task": task.name,
         "version": task.version,
         "metric": task.metric,
@@ -24,6 +24,7 @@ def measured(task: TaskCard, data: Dataset) -> dict[str, Any]:
         "items": items_sha256(data),
         "gold": gold_sha256(data),
     }
+    return tuned_on | {name: told(fact) for name, fact in facts.items()}
 
 
 def items_sha256(data: Dataset) -> str:

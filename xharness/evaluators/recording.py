@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xharness.cards import TaskCard, digest
 from xharness.data.families import LANGUAGES
 from xharness.data.items import Dataset, FileDigest
-from xharness.errors import XharnessError
-from xharness.plugins.roles import Outcome
-from xharness.records import DataRecord, Failure, File, LanguageRecord, Result, TaskRecord
+from xharness.errors import PluginError, XharnessError
+from xharness.plugins.roles import Metric, Outcome
+from xharness.records import (
+    DataRecord,
+    Failure,
+    File,
+    Interval,
+    LanguageRecord,
+    Ratio,
+    Result,
+    TaskRecord,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -63,14 +73,54 @@ def item_keys(data: Dataset) -> dict[str, npt.NDArray[Any]]:
     return {name: np.array(values, dtype=np.str_) for name, values in keys.items()}
 
 
-def result_record(task: TaskCard, data: Dataset, outcome: Outcome) -> Result:
+def result_record(task: TaskCard, data: Dataset, outcome: Outcome, metric: Metric) -> Result:
+    """The score with its interval over the items.
+
+    Raises PluginError when a value is not finite, or the score is not what the metric's `ratios`
+    make of its arrays: the interval and all paired tests would be about something else."""
+    from xharness.statistics.interval import interval
+    from xharness.statistics.ratio import number, terms_of
+
+    for name, value in outcome.values.items():
+        if not math.isfinite(value):  # JSON has no such number
+            raise PluginError(f"metric {task.metric!r}: its value {name!r} is {value}")
+    score = sum(outcome.values[value] for value in task.score) / len(task.score)
+    clusters = number(item_keys(data)["cluster"])
+    ratio = _score_ratio(task.score, getattr(metric, "ratios", {}))
+    found: Interval | str = f"metric {task.metric!r} does not say how its score comes from items"
+    if ratio:
+        terms = terms_of(ratio, outcome.per_item, len(data.items))
+        if abs(terms.ratio() - score) > 1e-6:
+            raise PluginError(
+                f"metric {task.metric!r}: its score is {score}, but its per-item arrays give "
+                f"{terms.ratio()} by its own `ratios`"
+            )
+        found = interval(terms, clusters)
     return Result(
         values=dict(outcome.values),
         primary=list(task.score),
-        score=sum(outcome.values[value] for value in task.score) / len(task.score),
+        score=score,
         n_items=len(data.items),
         variants=dict(outcome.variants),
+        official=list(task.official),
+        n_scored=len(data.items),
+        n_clusters=int(clusters.max()) + 1,
+        ratio=ratio,
+        interval=found if isinstance(found, Interval) else None,
+        no_interval=found if isinstance(found, str) else "",
     )
+
+
+def _score_ratio(values: Sequence[str], ratios: Mapping[str, Ratio]) -> Ratio | None:
+    """The mean of some values as one ratio, which it is if all divide by the same."""
+    parts = [ratios[value] for value in values if value in ratios]
+    if len(parts) < len(values) or any(part.per != parts[0].per for part in parts):
+        return None
+    of: dict[str, float] = {}
+    for part in parts:
+        for name, weight in part.of.items():
+            of[name] = of.get(name, 0.0) + weight / len(parts)
+    return Ratio(of, dict(parts[0].per))
 
 
 def file_records(files: Iterable[FileDigest]) -> list[File]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from xharness.errors import DataError
 from xharness.plugins.roles import Scored
+from xharness.records import Ratio
 
 
 class Accuracy:
@@ -21,6 +22,7 @@ class Accuracy:
     """
 
     name = "accuracy"
+    ratios: ClassVar = {"accuracy": Ratio({"correct": 100.0})}
 
     def __call__(self, gold: Sequence[Any], predicted: Sequence[Any], language: str) -> Scored:
         """Raises DataError when there is nothing to score (a 0.0 would be averaged into the

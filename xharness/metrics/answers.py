@@ -13,6 +13,7 @@ import numpy as np
 
 from xharness.errors import DataError
 from xharness.plugins.roles import Scored
+from xharness.records import Ratio
 
 # Texts to what they are compared by, word for word; blanks don't matter.
 Normaliser = Callable[[Sequence[str]], list[str]]
@@ -130,6 +131,7 @@ class Answers:
     def __init__(self, name: str, normaliser: Callable[[str], Normaliser]) -> None:
         """`normaliser` gives the normalisation for a language."""
         self.name = name
+        self.ratios = {value: Ratio({value: 1.0}) for value in ("exact_match", "f1")}
         self.normaliser = normaliser
 
     def __call__(

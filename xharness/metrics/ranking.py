@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from xharness.errors import DataError
 from xharness.plugins.roles import Scored
+from xharness.records import Ratio
 
 CUT = 20
 
@@ -43,6 +45,7 @@ class MeanAveragePrecision:
     """
 
     name = "map@20"
+    ratios: ClassVar = {"map@20": Ratio({"map@20": 1.0})}
 
     def __call__(
         self, gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], language: str

@@ -19,12 +19,14 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from xharness.errors import DataError
 from xharness.plugins.roles import Scored
+from xharness.records import Ratio
 
 Tags = Sequence[Sequence[str]]
 Ints = npt.NDArray[np.int64]
@@ -163,6 +165,12 @@ class SeqEval:
     """
 
     name = "seqeval"
+    ratios: ClassVar = {
+        "f1": Ratio({"tp": 200.0}, {"predicted": 1.0, "gold": 1.0}),
+        "precision": Ratio({"tp": 100.0}, {"predicted": 1.0}),
+        "recall": Ratio({"tp": 100.0}, {"gold": 1.0}),
+        "token_accuracy": Ratio({"correct_tokens": 100.0}, {"tokens": 1.0}),
+    }
 
     def __call__(self, gold: Tags, predicted: Tags, language: str) -> Scored:
         """Raises DataError when there are no words, sentences or words are not equally many on

@@ -112,7 +112,11 @@ class SubmissionScorer(Protocol):
 
 
 class Metric(Protocol):
-    """A pure function of gold and predictions with a `name`; see `xharness.metrics`."""
+    """A pure function of gold and predictions with a `name`; see `xharness.metrics`.
+
+    One that also has `ratios`, a mapping from value to `xharness.records.Ratio`, which says how the
+    value comes from the per-item arrays, gets intervals and paired tests for it.
+    """
 
     name: str
 
@@ -276,12 +280,15 @@ class Produced:
               plugin and its version do.
     machine   what depends on where it runs, such as the matrix product that was chosen; it
               stands beside the times.
+    weights_sha256  of all weights behind the model, where the backbone's `weights_sha256` is not
+              all: it tells a score that moved with new weights from one that moved without.
     """
 
     model: Any
     backbone: Mapping[str, Any] = field(default_factory=dict)
     profile: Profile = field(default_factory=Profile)
     machine: Mapping[str, str] = field(default_factory=dict)
+    weights_sha256: str | None = None
 
 
 class Producer(Protocol):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from xharness.cards import ModelCard, TaskCard
+from xharness.cards import ModelCard, TaskCard, digest
 from xharness.errors import CardError
 from xharness.plugins.roles import Context, Phase, Produced, Producer
 from xharness.producers.lineage import (
@@ -94,16 +94,19 @@ class Standard(Producer):
             freeze_embeddings=last.recipe.freeze_embeddings if last else True,
             lora=last.recipe.lora if last else None,
         )
+        weights: str = backbone.info["weights_sha256"]
         if last:
             head = len(last.parts) == 1 and same_head(last.task, task, context)
             folder = checkpoint_folder(context.checkpoints, last.address)
-            checkpoint.load(folder, network, head=head)
+            trained = checkpoint.load(folder, network, head=head)["weights_sha256"]
+            weights = digest([weights, trained])
         if network.lora:
             merge_updates(network.module)
         if context.dtype == "bf16":
             network.module.to(torch.bfloat16)
         model = predictor(network, task, network.asks, context.batch_tokens)
-        return Produced(model, backbone.info, backbone.profile, {"gemm": model.gemm})
+        machine = {"gemm": model.gemm}
+        return Produced(model, backbone.info, backbone.profile, machine, weights)
 
 
 def _new_network(

@@ -220,8 +220,9 @@ def _score_cell(
         limit=None,
         inputs=digest(inputs),
         comparable_hash=digest(what) if data else None,
+        measured=what,
         data=data_record(source.name, data, what) if data else None,
-        result=result_record(task, data, outcome) if data and outcome else None,
+        result=result_record(task, data, outcome, metric) if data and outcome else None,
         reason=reason,
         failure=failure_record(error) if error else None,
     )

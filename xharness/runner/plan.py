@@ -21,6 +21,7 @@ from xharness.errors import (
     CardError,
     DataError,
     MissingData,
+    NothingSelected,
     Refused,
     UnknownName,
     XharnessError,
@@ -228,12 +229,6 @@ def make_plan(
             f"none of the languages {', '.join(wanted)} is in the tasks {', '.join(names)}"
         )
     return Plan(request, suite, tasks, jobs)
-
-
-class NothingSelected(XharnessError):
-    """The request selects no cell at all."""
-
-    exit_code = 5
 
 
 def _check_parts(jobs: Iterable[Job]) -> None:

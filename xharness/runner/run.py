@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from xharness.cards import digest
+from xharness.data.items import Dataset
 from xharness.evaluators.recording import (
     data_record,
     failure_record,
@@ -36,6 +37,7 @@ from xharness.records import (
     CellRecord,
     ModelRecord,
     PhaseRecord,
+    Result,
     RunRecord,
 )
 from xharness.runner.plan import Cell, Job, Plan
@@ -160,11 +162,16 @@ def _record(
         limit=len(data.items) if data and any("limited to" in n for n in data.notes) else None,
         inputs=cell.inputs,
         comparable_hash=digest(cell.measured) if data else None,
+        measured=dict(cell.measured),
         data=data_record(job.context.source.name, data, cell.measured) if data else None,
-        result=result_record(job.task, data, outcome) if data and outcome else None,
+        result=_result(job, data, outcome) if data and outcome else None,
         reason=reason,
         failure=failure_record(error) if error else None,
     )
+
+
+def _result(job: Job, data: Dataset, outcome: Outcome) -> Result:
+    return result_record(job.task, data, outcome, job.context.metric(job.task.metric))
 
 
 def _model(job: Job, produced: Produced | None) -> ModelRecord:
@@ -182,7 +189,15 @@ def _model(job: Job, produced: Produced | None) -> ModelRecord:
         ],
         dtype=job.context.dtype,
         profile=produced.profile if produced and _takes_vectors(job) else None,
+        weights_sha256=_weights(job, produced, identity),
     )
+
+
+def _weights(job: Job, produced: Produced | None, identity: Mapping[str, Any]) -> str | None:
+    """The digest of all weights; the backbone's own is that only where nothing was trained."""
+    if produced and produced.weights_sha256:
+        return produced.weights_sha256
+    return None if job.lineage else identity.get("weights_sha256")
 
 
 def _takes_vectors(job: Job) -> bool:

@@ -65,7 +65,7 @@ class RunFolder:
         """Writes the per-item arrays and the prediction file (suffix, content), if any, then the
         record, completed with their digests; returns it."""
         if items is not None:
-            content = _npz(items)
+            content = npz_bytes(items)
             self._write(f"items/{record.id}.npz", content)
             record = msgspec.structs.replace(record, items=hashlib.sha256(content).hexdigest())
         if submission is not None:
@@ -74,7 +74,7 @@ class RunFolder:
             self._write(self.submission_name(record, suffix), content)
             sha256 = hashlib.sha256(content).hexdigest()
             record = msgspec.structs.replace(record, submission=sha256)
-        self._write(f"cells/{record.id}.json", _json(record))
+        self._write(f"cells/{record.id}.json", json_bytes(record))
         return record
 
     def submission_name(self, record: CellRecord, suffix: str) -> str:
@@ -109,7 +109,7 @@ class RunFolder:
         return items.is_file() and (self.path / self.submission_name(record, suffix)).is_file()
 
     def write_run(self, run: RunRecord) -> None:
-        self._write("run.json", _json(run))
+        self._write("run.json", json_bytes(run))
 
     def read_run(self) -> RunRecord:
         path = self.path / "run.json"
@@ -118,42 +118,53 @@ class RunFolder:
         try:
             run = msgspec.json.decode(path.read_bytes(), type=RunRecord)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            _check_schema(path, RUN_SCHEMA)
+            check_schema(path, RUN_SCHEMA)
             raise DataError(f"{path} is no run record: {error}") from error
-        _check_schema(path, RUN_SCHEMA, run.schema)
+        check_schema(path, RUN_SCHEMA, run.schema)
         return run
 
     def write_leaderboards(self, boards: Mapping[str, Mapping[str, Any]]) -> None:
         """One model and seed: `leaderboard.json`; several: one file each and an index."""
         if len(boards) == 1:
-            self._write("leaderboard.json", _json(next(iter(boards.values()))))
+            self._write("leaderboard.json", json_bytes(next(iter(boards.values()))))
             return
         for name, board in boards.items():
-            self._write(f"leaderboard/{name}.json", _json(board))
-        self._write("leaderboard.json", _json({n: f"leaderboard/{n}.json" for n in boards}))
+            self._write(f"leaderboard/{name}.json", json_bytes(board))
+        self._write("leaderboard.json", json_bytes({n: f"leaderboard/{n}.json" for n in boards}))
 
     def _write(self, name: str, content: bytes) -> None:
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole = path.with_name(f".{path.name}.tmp")
-        with whole.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        whole.replace(path)
+        write_whole(self.path / name, content)
+
+
+def write_new(path: Path, content: bytes, force: bool) -> None:
+    """Writes a file whole. Raises Refused when it is there already, unless `force`."""
+    if path.exists() and not force:
+        raise Refused(f"{path} is there already; --force replaces it")
+    write_whole(path, content)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file so that it is there as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = path.with_name(f".{path.name}.tmp")
+    with whole.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    whole.replace(path)
 
 
 def _read_record(path: Path) -> CellRecord:
     try:
         record = msgspec.json.decode(path.read_bytes(), type=CellRecord)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        _check_schema(path, CELL_SCHEMA)
+        check_schema(path, CELL_SCHEMA)
         raise DataError(f"{path} is no cell record: {error}. Delete it to run again.") from error
-    _check_schema(path, CELL_SCHEMA, record.schema)
+    check_schema(path, CELL_SCHEMA, record.schema)
     return record
 
 
-def _check_schema(path: Path, expected: str, found: str | None = None) -> None:
+def check_schema(path: Path, expected: str, found: str | None = None) -> None:
     """Raises DataError for another schema's file, also for one that doesn't read as ours."""
     if found is None:
         try:
@@ -164,11 +175,12 @@ def _check_schema(path: Path, expected: str, found: str | None = None) -> None:
         raise DataError(f"{path} has schema {found!r}; this version reads {expected!r}")
 
 
-def _json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
+    """A struct or plain value as it is written to files."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
-def _npz(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     """A compressed npz whose bytes depend on nothing but the arrays."""
     import numpy as np
 

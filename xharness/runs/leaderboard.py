@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from xharness.cards import SuiteCard, TaskCard
-from xharness.records import DEFAULT_SEED, LEADERBOARD_SCHEMA, CellRecord
+from xharness.records import DEFAULT_SEED, LEADERBOARD_SCHEMA, CellRecord, OwnBoard, Total
 
 
 def model_key(record: CellRecord) -> str:
@@ -63,24 +65,23 @@ def leaderboard(
         if all(member in complete for member in members):
             official[group] = _mean(complete[member] for member in members)
     official |= {n: t for n, t in tables.items() if n not in suite.unofficial and any(t.values())}
-    return official | {
-        "xharness": {
-            "schema": LEADERBOARD_SCHEMA,
-            "suite": suite.name,
-            "model": model_key(records[0]) if records else None,
-            "totals": {
-                average.name: {
-                    "value": _total(suite, tables, average.values),
-                    "rule": f"xharness's own, not an official total: {average.rule}",
-                }
-                for average in suite.averages
-            },
-            "unofficial": {name: tables[name] for name in suite.unofficial if name in tables},
-            "missing": missing,
-            "notes": _notes(records),
-            "comparable": {r.id: r.comparable_hash for r in records if r.comparable_hash},
-        }
-    }
+    own = OwnBoard(
+        schema=LEADERBOARD_SCHEMA,
+        suite=suite.name,
+        model=model_key(records[0]) if records else None,
+        totals={
+            average.name: Total(
+                _total(suite, tables, average.values),
+                f"xharness's own, not an official total: {average.rule}",
+            )
+            for average in suite.averages
+        },
+        unofficial={name: tables[name] for name in suite.unofficial if name in tables},
+        missing=missing,
+        notes=_notes(records),
+        comparable={r.id: r.comparable_hash for r in records if r.comparable_hash},
+    )
+    return official | {"xharness": msgspec.to_builtins(own)}
 
 
 def _total(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from xharness.errors import DataError
 from xharness.plugins.roles import Scored
+from xharness.records import Ratio
 
 Targets = Collection[Hashable]
 
@@ -23,6 +25,11 @@ class PairF1:
     """
 
     name = "pair-f1"
+    ratios: ClassVar = {
+        "f1": Ratio({"n_correct": 200.0}, {"n_predicted": 1.0, "n_gold": 1.0}),
+        "precision": Ratio({"n_correct": 100.0}, {"n_predicted": 1.0}),
+        "recall": Ratio({"n_correct": 100.0}, {"n_gold": 1.0}),
+    }
 
     def __call__(
         self, gold: Sequence[Targets], predicted: Sequence[Targets], language: str
