@@ -104,6 +104,7 @@ class Recipe(Strict, frozen=True):
     warmup            share of the steps (below 1) or a number of steps.
     head_rate_factor  the head's learning rate over the encoder's.
     empty_windows     share of the question windows without the answer that are trained on.
+    max_items         so many of a task's training items are drawn, by the seed; None takes all.
     max_length, doc_stride  replace the task's values in training only; None keeps them.
     lora              trains low-rank updates, the same through all phases, in place of the
                       backbone.
@@ -123,6 +124,7 @@ class Recipe(Strict, frozen=True):
     max_grad_norm: float = 1.0
     head_rate_factor: float = 1.0
     empty_windows: float = 1.0
+    max_items: Annotated[int, msgspec.Meta(ge=1)] | None = None
     max_length: int | None = None
     doc_stride: int | None = None
     freeze_embeddings: bool = False

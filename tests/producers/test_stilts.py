@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 import yaml
@@ -16,7 +18,8 @@ from xharness.builtin import open_registry
 from xharness.cards import Catalogue
 from xharness.errors import CardError, Refused
 from xharness.inference import checkpoint
-from xharness.producers.lineage import checkpoint_folder
+from xharness.plugins.roles import Phase
+from xharness.producers.lineage import checkpoint_folder, load_items
 from xharness.runner.context import cache_folder, prepare
 from xharness.runner.plan import Plan, Request
 from xharness.runner.run import train
@@ -189,6 +192,44 @@ def test_a_mixture_trains_all_heads_and_records_what_it_drew(world: World) -> No
     weights = weights_of(phase.address)
     for number in range(4):
         assert any(name.startswith(f"head.{number}.") for name in weights)
+
+
+def test_a_recipe_may_draw_some_of_the_items_of_each_task(world: World) -> None:
+    for most in (20, 48):
+        recipe = {"name": f"few-{most}", "description": "Toy.", "extends": "toy-recipe",
+                  "defaults": {"max_items": most}}  # fmt: skip
+        (world.cards / f"models/few-{most}.yaml").write_text(yaml.safe_dump(recipe))
+    add_model(world, "mixed", intermediate={"tasks": ["toy-pairs", "toy-tags"]})
+
+    def phase(**request: Any) -> Phase:
+        (job,) = plan_for(world, "mixed", tasks=["toy-bitext"], languages=["de"], **request).jobs
+        return job.lineage[0]
+
+    few, all_of_them, other = (
+        phase(recipe="few-20"), phase(recipe="few-48"), phase(recipe="few-20", seeds=[43])
+    )  # fmt: skip
+    note = "toy-pairs: drawn: 20 of 48 items, as the recipe asks"
+    assert note in few.notes
+    assert note in other.notes
+    assert not any("drawn" in note for note in all_of_them.notes)
+    assert few.address == phase(recipe="few-20").address
+    train(plan_for(world, "mixed", tasks=["toy-bitext"], recipe="few-20"), open_registry())
+    assert facts_of(few.address)["training"]["examples"] == 2 * 20
+
+
+def test_items_are_drawn_by_the_seed_in_their_order(world: World) -> None:
+    def drawn(seed: int) -> list[str]:
+        plan = plan_for(world, "toy", tasks=["toy-pairs"], languages=["de"], seeds=[seed])
+        (job,) = plan.jobs
+        part = job.lineage[0].parts[0]
+        recipe = msgspec.structs.replace(part.recipe, max_items=30)
+        (data,) = load_items(replace(part, recipe=recipe), "train", job.context)
+        return [item.id for item in data.items]
+
+    first = drawn(1)
+    assert len(set(first)) == 30
+    assert first == drawn(1) != drawn(2)
+    assert first == sorted(first, key=lambda name: int(name.rpartition("-")[2]))
 
 
 def test_the_model_after_a_mixture_is_evaluated(world: World, tmp_path: Path) -> None:

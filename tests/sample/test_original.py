@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,10 +16,15 @@ RUN = 8  # words
 RUN_UNSPACED = 16  # characters
 
 
+# In many scripts vowel signs are marks, which \w leaves out.
+MARKS = "".join(c for c in map(chr, range(0x300, 0x20000)) if unicodedata.category(c)[0] == "M")
+WORD = re.compile(f"[\\w{MARKS}]+")
+
+
 def runs(text: str, language: str) -> Iterator[str]:
-    pieces = re.findall(r"\w+", text.lower())
+    pieces = WORD.findall(text.lower())
     if language in UNSPACED:
-        letters = "".join(pieces)
+        letters = re.sub(r"\W", "", "".join(pieces))
         yield from (letters[i : i + RUN_UNSPACED] for i in range(len(letters) - RUN_UNSPACED + 1))
     else:
         yield from (" ".join(pieces[i : i + RUN]) for i in range(len(pieces) - RUN + 1))

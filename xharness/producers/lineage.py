@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,6 +15,7 @@ from xharness.cards import ModelCard, Recipe, TaskCard, digest
 from xharness.data.items import Dataset
 from xharness.errors import CardError, MissingData
 from xharness.plugins.roles import Context, Part, Phase
+from xharness.training.streams import stream
 
 # Part of every address: raise it when training changes what comes out of the same inputs.
 TRAINING_VERSION = 1
@@ -32,7 +34,23 @@ def load_items(part: Part, split: str, context: Context) -> list[Dataset]:
     """What a part trains on (its own `split`) or is selected on: one dataset for each task that it
     combines and each language. Raises MissingData when one is not there."""
     tasks = [context.tasks[name] for name in part.task.combines] or [part.task]
-    return [context.source.load(t, split, language) for t in tasks for language in part.languages]
+    loaded = [context.source.load(t, split, language) for t in tasks for language in part.languages]
+    most = part.recipe.max_items
+    if split != part.split or most is None or most >= sum(len(data.items) for data in loaded):
+        return loaded
+    return _drawn(loaded, most, stream(context.seed, "items", part.task.name))
+
+
+def _drawn(datasets: Sequence[Dataset], number: int, seed: int) -> list[Dataset]:
+    """`number` items, each as likely as any other, in their order."""
+    places = [(at, i) for at, data in enumerate(datasets) for i in range(len(data.items))]
+    chosen = sorted(random.Random(seed).sample(places, number))
+    cut = []
+    for at, data in enumerate(datasets):
+        items = tuple(data.items[i] for place, i in chosen if place == at)
+        note = f"drawn: {len(items):,} of {len(data.items):,} items, as the recipe asks"
+        cut.append(replace(data, items=items, notes=(*data.notes, note)))
+    return cut
 
 
 def target_phases(
