@@ -315,7 +315,6 @@ def test_entities_are_described_once_and_all_that_are_linked_are(read: Read) -> 
             assert linked == set(texts.entities)
 
 
-@pytest.mark.xfail(strict=True, reason="the other languages are being written")
 def test_all_languages_are_written() -> None:
     assert set(WRITTEN) == set(LANGUAGES)
 
