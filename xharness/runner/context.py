@@ -55,6 +55,10 @@ def prepare(
     request: Request, registry: Registry, catalogue: Catalogue, folder: RunFolder | None = None
 ) -> Plan:
     """The plan for a request; cells that are done in `folder` are marked so."""
+    if request.device not in ("auto", "cpu"):  # these are there, and need no torch to know it
+        from xharness.inference.backbone import choose_device
+
+        choose_device(request.device)
     source = open_source(request.data, registry)
     contexts = [_context(request, catalogue, registry, source, seed) for seed in request.seeds]
     return make_plan(
