@@ -39,9 +39,9 @@ def xharness_cards() -> Sequence[Path]:
 def xharness_producers() -> Sequence[type]:
     from xharness.producers.pretrained import Pretrained
     from xharness.producers.standard import Standard
-    from xharness.producers.stilts import Stilts
+    from xharness.producers.stilts import AdvStilts, Stilts
 
-    return [Pretrained, Standard, Stilts]
+    return [Pretrained, Standard, Stilts, AdvStilts]
 
 
 @hookimpl

@@ -110,7 +110,10 @@ class Recipe(Strict, frozen=True):
                       backbone.
     select            `dev` keeps the weights with the best English dev score, `last` the last.
     select_every      steps between two looks at the dev score; 0 looks after each epoch.
+    items             at most so many training items of a task, drawn by the seed; None means all.
+    length            the training is so many times as long as `epochs` says.
     adversary         `name` of an adversary and its settings; empty means plain training.
+    compute_matched   the adversary does not act: its passes go into a longer training instead.
     augmentation      `name` of an augmentation and its settings; empty means the data as it is.
     """
 
@@ -132,7 +135,10 @@ class Recipe(Strict, frozen=True):
     lora: Lora | None = None
     select: Literal["dev", "last"] = "last"
     select_every: int = 0
+    items: int | None = None
+    length: float = 1.0
     adversary: dict[str, Any] = {}
+    compute_matched: bool = False
     augmentation: dict[str, Any] = {}
 
 
@@ -260,9 +266,22 @@ class Intermediate(Strict, frozen=True):
         return [TrainingPart(task=t) if isinstance(t, str) else t for t in self.tasks]
 
 
+class Adjust(Strict, frozen=True):
+    """Recipes whose values replace those of the model's recipe in some phases: what differs between
+    two models, whatever recipe both are trained with. They need not be whole.
+
+    intermediate  in the phase before the target tasks.
+    target        in those of the target tasks.
+    """
+
+    intermediate: str | None = None
+    target: str | None = None
+
+
 class ModelCard(Strict, frozen=True):
     """A way to make models: a producer and, where it asks for them, a backbone and a recipe.
 
+    adjust    what is different from the recipe, by phase.
     train_on  replaces the tasks that are trained on, by evaluated task.
     source_language  of the data that the target tasks are trained on.
     intermediate  what is trained on before them.
@@ -275,6 +294,7 @@ class ModelCard(Strict, frozen=True):
     description: str
     backbone: str | None = None
     recipe: str | None = None
+    adjust: Adjust = Adjust()
     train_on: dict[str, list[str]] = {}
     source_language: str = "en"
     intermediate: Intermediate | None = None
@@ -284,7 +304,7 @@ class ModelCard(Strict, frozen=True):
 
 class RecipeCard(Strict, frozen=True):
     """Named hyper-parameters: `defaults`, then what differs by kind, then by task (in the task
-    card's `recipes`). Merged, they must give a whole `Recipe`.
+    card's `recipes`). Merged, they must give a whole `Recipe`, unless others are adjusted by it.
 
     extends  name of the recipe that this one changes; its values for the task come first.
     """
@@ -546,20 +566,25 @@ class Catalogue:
     def suite(self, name: str) -> SuiteCard:
         return _look_up("suite", name, self.suites)
 
-    def recipe(self, name: str, task: TaskCard | None) -> Recipe:
-        """The hyper-parameters for training on `task`, or those that all tasks share; raises
-        CardError when they lack some."""
-        merged: dict[str, Any] = {}
-        chain = [_look_up("recipe", name, self.recipes)]
-        while chain[0].extends is not None:
-            chain.insert(0, self.recipes[chain[0].extends])
-        for card in chain:
-            merged.update(card.part(task))
+    def recipe(self, name: str, task: TaskCard | None, adjust: str | None = None) -> Recipe:
+        """The hyper-parameters for training on `task`, or those that all tasks share, with the
+        values of recipe `adjust` in place of others. One that changes nothing leaves no trace.
+        Raises CardError when they lack some."""
+        merged = self._merged(name, task)
+        if adjust and (adjusted := {**merged, **self._merged(adjust, task)}) != merged:
+            merged, name = adjusted, f"{name}+{adjust}"
         try:
             return msgspec.convert({**merged, "name": name}, Recipe)
         except msgspec.ValidationError as error:
             whose = f" for task {task.name!r}" if task else ""
             raise CardError(f"recipe {name!r}{whose}: {error}") from error
+
+    def _merged(self, name: str, task: TaskCard | None) -> dict[str, Any]:
+        """What a recipe and those that it extends say about training on `task`."""
+        chain = [_look_up("recipe", name, self.recipes)]
+        while chain[0].extends is not None:
+            chain.insert(0, self.recipes[chain[0].extends])
+        return {key: value for card in chain for key, value in card.part(task).items()}
 
     def model(self, name: str) -> ModelCard:
         """A model by name, or by the path of a card file."""
@@ -622,9 +647,10 @@ class Catalogue:
     def _about_model(self, card: ModelCard, path: Path) -> list[str]:
         trained_on = [part.task for part in card.intermediate.parts] if card.intermediate else []
         named = [*card.train_on, *_flat(card.train_on.values()), *trained_on]
+        named_recipes = [card.recipe, card.adjust.intermediate, card.adjust.target]
         return [
             *_complaints(path, "task", named, self.tasks),
-            *_complaints(path, "recipe", [card.recipe] if card.recipe else [], self.recipes),
+            *_complaints(path, "recipe", [name for name in named_recipes if name], self.recipes),
         ]
 
 

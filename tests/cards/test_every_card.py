@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import xharness
@@ -17,6 +18,7 @@ ROOT = Path(xharness.__file__).parents[1]
 FILES = sorted([*ROOT.joinpath("tasks").rglob("*.yaml"), *ROOT.joinpath("models").rglob("*.yaml")])
 REGISTRY = open_registry()
 CATALOGUE = Catalogue.load(REGISTRY.card_folders())
+ADJUSTING = {n for m in CATALOGUE.models.values() for n in msgspec.structs.astuple(m.adjust)}
 
 
 def test_there_are_as_many_cards_as_files() -> None:
@@ -36,7 +38,8 @@ def test_a_task_has_a_reader_a_metric_an_evaluator_and_whole_recipes(task: TaskC
         for layout in layouts:
             REGISTRY.get("reader", layout.reader)
     for recipe in CATALOGUE.recipes:
-        assert CATALOGUE.recipe(recipe, task).epochs > 0
+        names = ("small", task, recipe) if recipe in ADJUSTING else (recipe, task)
+        assert CATALOGUE.recipe(*names).epochs > 0
     for split, copy in task.hub.items():
         assert split in task.data
         assert bool(copy.refused) != bool(copy.split and copy.reader)
@@ -70,7 +73,8 @@ def test_a_suite_groups_its_own_tasks(suite: SuiteCard) -> None:
 def test_a_model_has_a_producer_and_a_recipe(model: ModelCard) -> None:
     REGISTRY.get("producer", model.producer)
     if model.recipe:
-        CATALOGUE.recipe(model.recipe, None)
+        for adjust in msgspec.structs.astuple(model.adjust):
+            CATALOGUE.recipe(model.recipe, None, adjust)
 
 
 @pytest.mark.parametrize("recipe", CATALOGUE.recipes.values(), ids=lambda card: card.name)

@@ -144,6 +144,21 @@ class Reader(NamedTuple):
     read: Callable[..., Iterator[Any]]
 
 
+class Passes(NamedTuple):
+    """What a micro-batch costs: passes forward, those whose graph is gone back through to the
+    parameters, and those that are gone back through to a perturbation alone."""
+
+    forward: int = 1
+    backward: int = 1
+    gradients: int = 0
+
+    @property
+    def cost(self) -> float:
+        """How many times plain training, where a pass forward counts 1, one back to the parameters
+        2 and one back to a perturbation 1."""
+        return (self.forward + 2 * self.backward + self.gradients) / 3
+
+
 class Adversary(Protocol):
     """How a micro-batch becomes gradients: plain training is one, attacks are others; the loop
     does not know which.
@@ -160,6 +175,11 @@ class Adversary(Protocol):
     """
 
     name: str
+
+    @property
+    def work(self) -> Passes:
+        """Those that it makes for one micro-batch, by which trainings are planned and matched."""
+        ...
 
     def accumulate(self, batch: Sequence[Any], forward: Any, weight: float) -> float:
         """Adds the gradient of `weight` times the mean loss of the micro-batch to the parameters'
@@ -200,6 +220,7 @@ class Part:
     recipe     how its items become examples, and how many are a batch.
     languages, split   whose items; those of several languages are taken one after the other.
     share      how probable it is that a step trains on this task.
+    items      how many items it trains on.
     """
 
     task: TaskCard
@@ -207,6 +228,7 @@ class Part:
     languages: Sequence[str]
     split: str = "train"
     share: float = 1.0
+    items: int = 0
 
 
 @dataclass(frozen=True)
@@ -249,7 +271,9 @@ class Context:
                backbone, the plugin that the producer is from.
     evaluated  task, language -> the dataset that the run evaluates, or None: it is not
                selected on.
-    tasks, recipe, evaluator, metric   look-ups by name; the recipe for no task is what all share.
+    tasks, evaluator, metric   look-ups by name.
+    recipe     card, task, phase (`intermediate` or `target`) -> how it is trained on; the recipe
+               for no task is what all share.
     adversary, augmentation   what the recipe asks for.
     on_step    called with phase, step, steps and loss.
     """
@@ -262,7 +286,7 @@ class Context:
     seed: int
     evaluated: Callable[[TaskCard, str], Any]
     tasks: Mapping[str, TaskCard]
-    recipe: Callable[[ModelCard, TaskCard | None], Recipe]
+    recipe: Callable[[ModelCard, TaskCard | None, str], Recipe]
     backbone: Callable[[ModelCard], Any]
     identify: Callable[[ModelCard], Mapping[str, Any]]
     evaluator: Callable[[str], Evaluator]

@@ -71,7 +71,7 @@ def target_phases(
     phases = list(before)
     for name in card.train_on.get(task.name, task.train_on):
         trained_on = context.tasks[name]
-        recipe = context.recipe(card, trained_on)
+        recipe = context.recipe(card, trained_on, "target")
         part = Part(trained_on, recipe, (card.source_language,))
         targets = phases[len(before) :]
         keeps_head = bool(targets) and same_head(targets[-1].task, trained_on, context)
@@ -107,15 +107,20 @@ def plan_phase(
             f"{', '.join(names)}; a checkpoint holds what its phase trains, so they must agree"
         )
     parts = [
-        replace(part, task=_with_labels(part, datasets, context))
-        for part, datasets in zip(parts, loaded, strict=True)
+        replace(part, task=_with_labels(part, data, context), items=trained_items(part, data))
+        for part, data in zip(parts, loaded, strict=True)
     ]
     flat = [data for datasets in loaded for data in datasets]
     files = [file for data in flat for file in data.files]
-    if augmentation := context.augmentation(recipe):
-        files.extend(augmentation.files())
     notes = [f"{data.task}: {n}" if len(flat) > 1 else n for data in flat for n in data.notes]
-    for part in parts:
+    for part, datasets in zip(parts, loaded, strict=True):
+        if augmentation := context.augmentation(part.recipe):
+            files.extend(file for file in augmentation.files() if file not in files)
+        if part.items < (there := sum(len(data.items) for data in datasets)):
+            whose = f"{part.task.name}: " if len(parts) > 1 else ""
+            notes.append(f"{whose}{part.items:,} of {there:,} items, drawn by the seed")
+        if len(parts) > 1 and part.recipe.adversary:
+            notes.append(f"{part.task.name}: adversary {part.recipe.adversary['name']}")
         if part.split != "train" or tuple(part.languages) != (SOURCE_LANGUAGE,):
             where = f"{part.split} split, {', '.join(part.languages)}"
             notes.append(f"trained on {part.task.name}, {where}")
@@ -147,6 +152,12 @@ def plan_phase(
     return Phase(parts, recipe, context.seed, address, files, notes, trained, keeps_head)
 
 
+def trained_items(part: Part, datasets: Sequence[Dataset]) -> int:
+    """How many of the items a part trains on."""
+    there = sum(len(data.items) for data in datasets)
+    return there if part.recipe.items is None else min(part.recipe.items, there)
+
+
 def describe(phase: Phase) -> dict[str, Any]:
     """The phase as plain values, for a checkpoint's description."""
     facts: dict[str, Any] = {
@@ -159,6 +170,7 @@ def describe(phase: Phase) -> dict[str, Any]:
     }
     if len(phase.parts) > 1:
         facts["shares"] = {part.task.name: part.share for part in phase.parts}
+        facts["recipes"] = {p.task.name: msgspec.to_builtins(p.recipe) for p in phase.parts}
     return facts
 
 

@@ -39,10 +39,16 @@ class Standard(Producer):
                 f"model {card.name!r} has an intermediate phase, which producer {self.name!r} has "
                 "not; write producer: stilts"
             )
+        if card.adjust.intermediate:
+            raise CardError(
+                f"model {card.name!r} adjusts an intermediate phase, which producer {self.name!r} "
+                "has not; write adjust: {target: RECIPE}"
+            )
         return target_phases(card, task, [], context)
 
     def train(self, card: ModelCard, lineage: Sequence[Phase], context: Context) -> None:
         from xharness.inference import checkpoint
+        from xharness.training.adversaries.by_task import ByTask
         from xharness.training.loop import train
 
         *before, phase = lineage
@@ -60,7 +66,7 @@ class Standard(Producer):
                 network,
                 examples,
                 phase.recipe,
-                adversary=context.adversary(phase.recipe),
+                adversary=ByTask([context.adversary(part.recipe) for part in phase.parts]),
                 seed=phase.seed,
                 state=folder.with_suffix(".state"),
                 dev_score=_dev_score(networks, phase, context),
@@ -137,12 +143,14 @@ def _examples(networks: Sequence[Network], phase: Phase, context: Context) -> li
 
     from xharness.training.streams import stream
 
-    augmentation = context.augmentation(phase.recipe)
     examples = []
     for number, (network, part) in enumerate(zip(networks, phase.parts, strict=True)):
         name = ("examples", *([number] if number else []))
         items = [i for data in load_items(part, part.split, context) for i in data.items]
-        if augmentation:
+        if part.items < len(items):
+            own = ("items", *([number] if number else []))
+            items = random.Random(stream(phase.seed, *own)).sample(items, part.items)
+        if augmentation := context.augmentation(part.recipe):
             own = ("augmentation", *([number] if number else []))
             items = augmentation.augment(items, stream(phase.seed, *own))
         made = network.examples(items, part.recipe, random.Random(stream(phase.seed, *name)))

@@ -1,15 +1,23 @@
-"""Producer `stilts`: intermediate tasks first, then the target tasks as `standard` trains them."""
+"""Producers `stilts` and `adv-stilts`: intermediate tasks first, then as `standard`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
+
 from xharness.cards import Intermediate, ModelCard, TaskCard
 from xharness.data.items import Dataset, Query
 from xharness.errors import CardError, Refused
 from xharness.plugins.roles import Context, Part, Phase
-from xharness.producers.lineage import SOURCE_LANGUAGE, load_parts, plan_phase, target_phases
+from xharness.producers.lineage import (
+    SOURCE_LANGUAGE,
+    load_parts,
+    plan_phase,
+    target_phases,
+    trained_items,
+)
 from xharness.producers.standard import Standard
 from xharness.training.mixture import shares
 
@@ -20,7 +28,8 @@ class Stilts(Standard):
     both tasks are the same. Retrieval tasks that train nothing use its encoder as it is.
 
     A single task is trained with its own recipe; a mixture with what the recipe says for all tasks,
-    while lengths and batch sizes stay each task's own.
+    while batch sizes, lengths of texts and adversaries stay each task's own, and the training is
+    as long as its tasks' `length` is in the mean.
     Source: arXiv 2005.13013; nyu-mll/jiant, guides/projects/xstilts.md.
     """
 
@@ -34,7 +43,7 @@ class Stilts(Standard):
         for named in mixture.parts:
             trained_on = context.tasks[named.task]
             languages = tuple(named.languages) or (SOURCE_LANGUAGE,)
-            recipe = context.recipe(card, trained_on)
+            recipe = context.recipe(card, trained_on, "intermediate")
             parts.append(Part(trained_on, recipe, languages, named.split))
         loaded = load_parts(parts, context)
         for part, datasets in zip(parts, loaded, strict=True):
@@ -46,12 +55,32 @@ class Stilts(Standard):
             _refuse_trained_on(card, task, part, datasets, context)
         recipe = parts[0].recipe
         if len(parts) > 1:
-            recipe = context.recipe(card, None)
-            sizes = [sum(len(data.items) for data in datasets) for datasets in loaded]
+            recipe = context.recipe(card, None, "intermediate")
+            sizes = [trained_items(p, data) for p, data in zip(parts, loaded, strict=True)]
             drawn = shares(sizes, mixture)
             parts = [replace(part, share=share) for part, share in zip(parts, drawn, strict=True)]
+            length = sum(part.share * part.recipe.length for part in parts)
+            recipe = msgspec.structs.replace(recipe, adversary={}, length=length)
         first = plan_phase(card, task, parts, recipe, [], context)
         return target_phases(card, task, [first], context)
+
+
+class AdvStilts(Stilts):
+    """`stilts` with an adversary, which the recipes that the card's `adjust` names bring in: into
+    both phases, or into one of them. Everything else is as in `stilts`, and what is the same is
+    trained once.
+    """
+
+    name = "adv-stilts"
+
+    def lineage(self, card: ModelCard, task: TaskCard, context: Context) -> list[Phase]:
+        """Raises as that of `stilts` does, and CardError when no phase is adjusted."""
+        if not (card.adjust.intermediate or card.adjust.target):
+            raise CardError(
+                f"model {card.name!r} names no adversary, which producer {self.name!r} asks for; "
+                "write adjust: {intermediate: adversarial, target: adversarial}"
+            )
+        return super().lineage(card, task, context)
 
 
 def _checked(card: ModelCard) -> Intermediate:

@@ -97,8 +97,9 @@ def _context(
             return identify_by_name(card.backbone)
         return {"plugin": registry.plugin("producer", card.producer).label}
 
-    def recipe(card: ModelCard, task: TaskCard | None) -> Recipe:
-        return completed(catalogue.recipe(_required(card, "recipe"), task), registry)
+    def recipe(card: ModelCard, task: TaskCard | None, phase: str) -> Recipe:
+        adjust = getattr(card.adjust, phase)
+        return completed(catalogue.recipe(_required(card, "recipe"), task, adjust), registry)
 
     def on_step(phase: Phase, step: int, steps: int, loss: float) -> None:
         registry.hook.xharness_training_step(phase=phase, step=step, steps=steps, loss=loss)

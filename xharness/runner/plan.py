@@ -152,7 +152,8 @@ class Plan:
             phase = lineage[-1]
             after = f" after {lineage[-2].name}" if len(lineage) > 1 else ""
             noted = f" [{'; '.join(phase.notes)}]" if phase.notes else ""
-            lines.append(f"train {phase.name}{after}, recipe {phase.recipe.name}{noted}")
+            recipes = ", ".join(dict.fromkeys(part.recipe.name for part in phase.parts))
+            lines.append(f"train {phase.name}{after}, recipe {recipes}{noted}")
         for job in self.jobs:
             skipped = [cell for cell in job.cells if cell.reason]
             if skipped:

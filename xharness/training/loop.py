@@ -26,6 +26,7 @@ from xharness.errors import XharnessError
 from xharness.inference.joint import Joint
 from xharness.inference.network import Example, Network
 from xharness.plugins.roles import Adversary, Part
+from xharness.training.adversaries.by_task import ByTask
 from xharness.training.forward import Forward
 from xharness.training.mixture import Feed
 from xharness.training.streams import stream
@@ -61,7 +62,7 @@ def train(
     examples: Sequence[Example],
     recipe: Recipe,
     *,
-    adversary: Adversary,
+    adversary: Adversary | ByTask,
     seed: int,
     state: Path,
     on_step: Callable[[int, int, float], None],
@@ -88,7 +89,7 @@ def train(
     optimizer = torch.optim.AdamW(groups, eps=recipe.adam_epsilon, fused=True)
     device = parameters[0].device.type
     per_epoch = feed.steps_per_epoch
-    steps = per_epoch * recipe.epochs
+    steps = math.ceil(per_epoch * recipe.epochs * recipe.length)
     look_every = recipe.select_every or per_epoch
     selecting = recipe.select == "dev" and dev_score is not None
     forward = Forward(network, recipe)
@@ -128,6 +129,8 @@ def train(
             if time.monotonic() - saved_at > SECONDS_BETWEEN_STATES and step < steps:
                 _save(state, network, optimizer, step, best_score, best, forward.tally)
                 saved_at = time.monotonic()
+            if step == steps:
+                break
 
     if best:
         _put(network, best)

@@ -37,7 +37,13 @@ def augmentation(recipe: Recipe, registry: Registry) -> Augmentation | None:
 
 def completed(recipe: Recipe, registry: Registry) -> Recipe:
     """The recipe with all settings of its parts, defaults too, so that records tell them and a
-    changed default never meets an old checkpoint."""
+    changed default never meets an old checkpoint; one that is compute-matched with a length in
+    place of the adversary."""
+    if recipe.compute_matched:
+        cost = adversary(recipe, registry).work.cost
+        recipe = msgspec.structs.replace(
+            recipe, adversary={}, compute_matched=False, length=recipe.length * cost
+        )
     for family in ("adversary", "augmentation"):
         if given := getattr(recipe, family):
             made = _part(family, given, recipe, registry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from xharness.plugins.roles import Passes
 from xharness.training.adversaries.perturbing import Perturbing
 from xharness.training.settings import Positive, Size
 
@@ -25,6 +26,10 @@ class FGM(Perturbing, frozen=True):
     radius: Size = 0.3
     clean_weight: Size = 1.0
     weight: Positive = 1.0
+
+    @property
+    def work(self) -> Passes:
+        return Passes(2, 2) if self.clean_weight else Passes(2, 1, 1)
 
     def accumulate(self, batch: Sequence[Any], forward: Forward, weight: float) -> float:
         ball = forward.ball(batch, self)

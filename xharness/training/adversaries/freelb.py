@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from xharness.plugins.roles import Passes
 from xharness.training.adversaries.perturbing import Perturbing
 from xharness.training.settings import Count, Size
 
@@ -27,6 +28,10 @@ class FreeLB(Perturbing, frozen=True):
     step: Size = 0.1
     radius: Size = 0.3
     start: Size = 0.1
+
+    @property
+    def work(self) -> Passes:
+        return Passes(self.ascents + 1, self.ascents + 1)
 
     def accumulate(self, batch: Sequence[Any], forward: Forward, weight: float) -> float:
         ball = forward.ball(batch, self)

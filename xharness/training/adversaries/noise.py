@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from xharness.plugins.roles import Passes
 from xharness.training.adversaries.perturbing import Perturbing
 from xharness.training.settings import AtLeastOne, Size
 
@@ -24,6 +25,10 @@ class Noise(Perturbing, frozen=True):
     radius: Size = 0.1
     shape: Literal["gaussian", "sphere"] = "gaussian"
     passes: AtLeastOne = 1
+
+    @property
+    def work(self) -> Passes:
+        return Passes(self.passes, self.passes)
 
     def accumulate(self, batch: Sequence[Any], forward: Forward, weight: float) -> float:
         ball = forward.ball(batch, self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from xharness.plugins.roles import Passes
 from xharness.training.adversaries.perturbing import Perturbing
 from xharness.training.settings import AtLeastOne, Size
 
@@ -29,6 +30,13 @@ class PGD(Perturbing, frozen=True):
     radius: Size = 0.3
     start: Size = 0.0
     clean_weight: Size = 0.0
+
+    @property
+    def work(self) -> Passes:
+        k = self.ascents
+        if not self.clean_weight:
+            return Passes(k + 1, 1, k)
+        return Passes(k + 2, 2, k) if self.start else Passes(k + 1, 2, k - 1)
 
     def accumulate(self, batch: Sequence[Any], forward: Forward, weight: float) -> float:
         ball = forward.ball(batch, self)

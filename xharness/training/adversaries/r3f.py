@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from xharness.plugins.roles import Passes
 from xharness.training.adversaries.perturbing import Perturbing
 from xharness.training.settings import Positive, Size
 
@@ -27,6 +28,10 @@ class R3F(Perturbing, frozen=True):
     radius: Size = 0.01
     weight: Positive = 1.0
     dropout: Literal["sync", "resample"] = "resample"
+
+    @property
+    def work(self) -> Passes:
+        return Passes(2, 2)
 
     def accumulate(self, batch: Sequence[Any], forward: Forward, weight: float) -> float:
         ball = forward.ball(batch, self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from xharness.plugins.roles import Passes
 from xharness.training.adversaries.perturbing import Perturbing
 from xharness.training.settings import AtLeastOne, Positive
 
@@ -27,6 +28,10 @@ class VAT(Perturbing, frozen=True):
     radius: Positive = 0.3
     probe: Positive = 0.1
     weight: Positive = 1.0
+
+    @property
+    def work(self) -> Passes:
+        return Passes(self.ascents + 2, 2, self.ascents)
 
     def accumulate(self, batch: Sequence[Any], forward: Forward, weight: float) -> float:
         ball = forward.ball(batch, self)
