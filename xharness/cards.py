@@ -302,11 +302,21 @@ class ModelCard(Strict, frozen=True):
     options: dict[str, Any] = {}
 
 
+class Sizes(Strict, frozen=True):
+    """How large a backbone is: parameters in all and in the embeddings, layers, their width."""
+
+    parameters: int
+    embeddings: int
+    layers: int
+    width: int
+
+
 class RecipeCard(Strict, frozen=True):
     """Named hyper-parameters: `defaults`, then what differs by kind, then by task (in the task
     card's `recipes`). Merged, they must give a whole `Recipe`, unless others are adjusted by it.
 
     extends  name of the recipe that this one changes; its values for the task come first.
+    sizes    of the backbones that it was made for, by which memory is planned without them.
     """
 
     name: str
@@ -314,6 +324,7 @@ class RecipeCard(Strict, frozen=True):
     defaults: RecipePart
     kinds: dict[str, RecipePart] = {}
     extends: str | None = None
+    sizes: dict[str, Sizes] = {}
 
     def part(self, task: TaskCard | None) -> dict[str, Any]:
         """What this card alone says about training on `task`, or on several tasks at once."""

@@ -26,7 +26,7 @@ from xharness.cli.options import open_request, request_options
     show_default=True,
     help="Whether models without a checkpoint are trained.",
 )
-@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and its costs, and stop.")
 @click.option("--allow-missing", is_flag=True, help="Exit 0 although cells lack data.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def command(
@@ -39,14 +39,16 @@ def command(
     from xharness.cli.progress import reporting
     from xharness.results.table import task_table
     from xharness.runner.context import prepare
+    from xharness.runner.costs import costs
     from xharness.runner.run import exit_code, run
     from xharness.runs.folder import RunFolder
 
     request, registry, catalogue = open_request(**options)
     folder = RunFolder(output or Path("runs") / "-".join([request.suite, *request.models]))
-    plan = prepare(request, registry, catalogue, folder)
+    plan = prepare(request, registry, catalogue, folder, download=not dry_run)
     click.echo(plan.describe(), err=True)
     if dry_run:
+        click.echo(costs(plan, catalogue), err=True)
         return
     plan.require_checkpoints()
     with folder.locked(), reporting(registry, plan):

@@ -12,7 +12,7 @@ from xharness.errors import XharnessError
 
 @click.command()
 @request_options
-@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and its costs, and stop.")
 def command(dry_run: bool, **options: Any) -> None:
     """Train what models need for the tasks of a suite; `eval` finds the checkpoints.
 
@@ -20,12 +20,14 @@ def command(dry_run: bool, **options: Any) -> None:
     """
     from xharness.cli.progress import reporting
     from xharness.runner.context import prepare
+    from xharness.runner.costs import costs
     from xharness.runner.run import train
 
     request, registry, catalogue = open_request(train="missing", **options)
-    plan = prepare(request, registry, catalogue)
+    plan = prepare(request, registry, catalogue, download=not dry_run)
     click.echo(plan.describe(), err=True)
     if dry_run:
+        click.echo(costs(plan, catalogue), err=True)
         return
     if not any(job.pending for job in plan.jobs):
         raise XharnessError("there is nothing to train for: the plan has no cell that can be run")

@@ -24,10 +24,16 @@ def is_offline() -> bool:
 
 
 def snapshot(
-    kind: Literal["model", "dataset"], repo: str, revision: str | None, files: Iterable[str]
+    kind: Literal["model", "dataset"],
+    repo: str,
+    revision: str | None,
+    files: Iterable[str],
+    *,
+    download: bool = True,
 ) -> Path:
     """The folder with those files of a repository that match the patterns `files`; it is named
-    as the commit. `revision` is a commit, tag or branch, None the main branch.
+    as the commit. `revision` is a commit, tag or branch, None the main branch; without `download`
+    only the local cache is looked at.
 
     Raises MissingData when the network is forbidden and the local cache lacks a file, DataError
     when the Hub has no such repository or revision or does not give it, XharnessError when the
@@ -51,7 +57,7 @@ def snapshot(
             repo_type=kind,
             revision=revision,
             allow_patterns=list(files),
-            local_files_only=is_offline(),
+            local_files_only=is_offline() or not download,
         )
     except HFValidationError as error:
         raise DataError(f"{repo!r} is no id of the Hugging Face Hub, as 'owner/name' is") from error
@@ -67,6 +73,8 @@ def snapshot(
     except RevisionNotFoundError as error:
         raise DataError(f"no {name}: its commits are listed at {page}/commits/main") from error
     except LocalEntryNotFoundError as error:
+        if not download:
+            raise MissingData(f"{name} is not in the local cache") from error
         if is_offline():
             raise MissingData(
                 f"{name} is not, or not whole, in the local cache {constants.HF_HUB_CACHE}, and "

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xharness.data.snapshot import snapshot
-from xharness.errors import DataError, XharnessError
+from xharness.errors import DataError, MissingData, XharnessError
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "merges.txt")
 
@@ -18,16 +18,21 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "merg
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
 
 
-def identify_backbone(name: str, registered: Mapping[str, Any]) -> Mapping[str, Any]:
+def identify_backbone(
+    name: str, registered: Mapping[str, Any], *, download: bool = True
+) -> Mapping[str, Any]:
     """`id`, `weights_sha256` and `tokenizer_sha256` of a registered backbone, a local folder or
     a Hugging Face id (which is downloaded if it isn't in the local cache), and of the last the
-    `revision`: the commit, whatever branch or tag was named.
+    `revision`: the commit, whatever branch or tag was named. Without `download` only the `id` of
+    one that isn't there.
 
     Raises DataError for a folder without safetensors weights, XharnessError for an id that
     can't be had.
     """
     if name in registered:
         return registered[name].identify()  # type: ignore[no-any-return]
+    if not download and not _is_here(name):
+        return {"id": name}
     folder = local_folder(name)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
@@ -63,6 +68,18 @@ def local_folder(name: str) -> Path:
             f"No backbone {name!r}: it is no registered name, no folder, and as an id of the "
             f"Hugging Face Hub: {str(error).rstrip('.')}. xharness list models shows the cards."
         ) from error
+
+
+def _is_here(name: str) -> bool:
+    """Whether a folder or Hugging Face id needs no download."""
+    if Path(name).is_dir():
+        return True
+    repo, _, revision = name.partition("@")
+    try:
+        snapshot("model", repo, revision or None, FILES, download=False)
+    except MissingData:
+        return False
+    return True
 
 
 def sha256(files: Iterable[Path]) -> str:

@@ -52,15 +52,23 @@ def open_source(name: str, registry: Registry) -> Source:
 
 
 def prepare(
-    request: Request, registry: Registry, catalogue: Catalogue, folder: RunFolder | None = None
+    request: Request,
+    registry: Registry,
+    catalogue: Catalogue,
+    folder: RunFolder | None = None,
+    *,
+    download: bool = True,
 ) -> Plan:
-    """The plan for a request; cells that are done in `folder` are marked so."""
+    """The plan for a request; cells that are done in `folder` are marked so. Without `download` a
+    backbone that is not here is named only: good enough to look at the plan."""
     if request.device not in ("auto", "cpu"):  # these are there, and need no torch to know it
         from xharness.inference.backbone import choose_device
 
         choose_device(request.device)
     source = open_source(request.data, registry)
-    contexts = [_context(request, catalogue, registry, source, seed) for seed in request.seeds]
+    contexts = [
+        _context(request, catalogue, registry, source, seed, download) for seed in request.seeds
+    ]
     return make_plan(
         request,
         catalogue.suite(request.suite),
@@ -73,7 +81,12 @@ def prepare(
 
 
 def _context(
-    request: Request, catalogue: Catalogue, registry: Registry, source: Source, seed: int
+    request: Request,
+    catalogue: Catalogue,
+    registry: Registry,
+    source: Source,
+    seed: int,
+    download: bool,
 ) -> Context:
     def backbone(card: ModelCard) -> Any:
         from xharness.inference.backbone import load_backbone
@@ -90,7 +103,7 @@ def _context(
     def identify_by_name(name: str) -> Mapping[str, Any]:
         from xharness.inference.identity import identify_backbone
 
-        return identify_backbone(name, registry.all("backbone"))
+        return identify_backbone(name, registry.all("backbone"), download=download)
 
     def identify(card: ModelCard) -> Mapping[str, Any]:
         if card.backbone is not None:

@@ -28,10 +28,10 @@ from xharness.runs.leaderboard import leaderboard, suite_languages
 
 REGISTRY = open_registry()
 CATALOGUE = Catalogue.load(
-ADJUSTING = {n for m in CATALOGUE.models.values() for n in msgspec.structs.astuple(m.adjust)}
     [Path(p) for p in {*REGISTRY.card_folders(), *xharness_xtreme_v1.xharness_cards()}]
 )
 SUITE = CATALOGUE.suite("xtreme")
+ADJUSTING = {n for m in CATALOGUE.models.values() for n in msgspec.structs.astuple(m.adjust)}
 # Languages by task in the official evaluator's table.
 OFFICIAL = {
     "pawsx": 7, "xnli": 15, "panx": 40, "udpos": 33, "bucc2018": 4, "tatoeba": 36, "xquad": 11,

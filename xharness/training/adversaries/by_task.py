@@ -18,4 +18,5 @@ class ByTask:
         self._adversaries = adversaries
 
     def accumulate(self, batch: Sequence[Any], forward: Forward, weight: float) -> float:
-        return self._adversaries[batch[0].task].accumulate(batch, forward, weight)
+        task: int = batch[0].task
+        return self._adversaries[task].accumulate(batch, forward, weight)
