@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from xharness.cli.options import open_request, request_options
+from xharness.cli.options import open_request, processes, request_options
+from xharness.errors import XharnessError
 
 
 @click.command()
@@ -43,6 +44,10 @@ def command(
     from xharness.runner.run import exit_code, run
     from xharness.runs.folder import RunFolder
 
+    if processes() > 1:
+        raise XharnessError(
+            "eval runs in one process; train with the launcher (xharness train), then evaluate"
+        )
     request, registry, catalogue = open_request(**options)
     folder = RunFolder(output or Path("runs") / "-".join([request.suite, *request.models]))
     plan = prepare(request, registry, catalogue, folder, download=not dry_run)

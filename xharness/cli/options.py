@@ -119,6 +119,11 @@ def open_request(
     return request, registry, catalogue
 
 
+def processes() -> int:
+    """How many processes a launcher, `torchrun` say, started together with this one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def data_name(given: str | None) -> str:
     """`--data`, else `$XHARNESS_DATA`, else the bundled sample."""
     return given or os.environ.get("XHARNESS_DATA") or "sample"

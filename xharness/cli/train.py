@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
 
-from xharness.cli.options import open_request, request_options
+from xharness.cli.options import open_request, processes, request_options
 from xharness.errors import XharnessError
 
 
@@ -16,7 +17,8 @@ from xharness.errors import XharnessError
 def command(dry_run: bool, **options: Any) -> None:
     """Train what models need for the tasks of a suite; `eval` finds the checkpoints.
 
-    A training that was interrupted goes on where its last saved state is.
+    A training that was interrupted goes on where its last saved state is. Several processes or
+    machines train together when torchrun or accelerate launch starts them.
     """
     from xharness.cli.progress import reporting
     from xharness.runner.context import prepare
@@ -25,6 +27,9 @@ def command(dry_run: bool, **options: Any) -> None:
 
     request, registry, catalogue = open_request(train="missing", **options)
     plan = prepare(request, registry, catalogue, download=not dry_run)
+    if processes() > 1 and os.environ.get("RANK") != "0":  # the first one tells what is done
+        train(plan, registry)
+        return
     click.echo(plan.describe(), err=True)
     if dry_run:
         click.echo(costs(plan, catalogue), err=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from xharness.errors import DataError, Refused
+from xharness.errors import DataError, Refused, XharnessError
 from xharness.inference.identity import sha256
 from xharness.inference.joint import Joint
 from xharness.inference.network import Network
@@ -25,6 +26,26 @@ def save(folder: Path, network: Network | Joint, description: Mapping[str, Any])
     """Writes the trained tensors and `description` into `folder`, whole or not at all. Low-rank
     updates and their head are stored in bf16: they are made to be small."""
     partial = folder.with_suffix(".partial")
+    with written(partial, ""):
+        _write(partial, network, description)
+        partial.rename(folder)
+
+
+@contextmanager
+def written(path: Path, kept: str) -> Iterator[None]:
+    """Around the writing of `path`, or of files in it. When that fails, takes away what there is of
+    it and raises XharnessError with the reason and what is `kept`."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        shutil.rmtree(path, ignore_errors=True)
+        if path.is_file():
+            path.unlink()
+        raise XharnessError(f"{path} can't be written: {reason}{kept}") from error
+
+
+def _write(partial: Path, network: Network | Joint, description: Mapping[str, Any]) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     weights = partial / "model.safetensors"
@@ -46,7 +67,6 @@ def save(folder: Path, network: Network | Joint, description: Mapping[str, Any])
     for path in partial.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    partial.rename(folder)
 
 
 def describe(folder: Path) -> dict[str, Any]:

@@ -6,8 +6,6 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
 from xharness.cards import ModelCard, TaskCard, digest
 from xharness.errors import CardError
 from xharness.plugins.roles import Context, Phase, Produced, Producer
@@ -48,14 +46,21 @@ class Standard(Producer):
 
     def train(self, card: ModelCard, lineage: Sequence[Phase], context: Context) -> None:
         from xharness.inference import checkpoint
+        from xharness.training import processes
         from xharness.training.adversaries.by_task import ByTask
         from xharness.training.loop import train
 
         *before, phase = lineage
         folder = checkpoint_folder(context.checkpoints, phase.address)
+        state = folder.with_suffix(".state")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if folder.is_dir():  # another process trained it while this one waited
+
+        def on_step(step: int, steps: int, loss: float) -> None:
+            if processes.is_first():
+                context.on_step(phase, step, steps, loss)
+
+        with processes.first_locks(folder.with_suffix(".lock")):
+            if processes.first_says(folder.is_dir()):  # trained elsewhere while this one waited
                 return
             network, networks = _new_network(card, phase, context)
             if before:
@@ -68,9 +73,9 @@ class Standard(Producer):
                 phase.recipe,
                 adversary=ByTask([context.adversary(part.recipe) for part in phase.parts]),
                 seed=phase.seed,
-                state=folder.with_suffix(".state"),
+                state=state,
                 dev_score=_dev_score(networks, phase, context),
-                on_step=lambda step, steps, loss: context.on_step(phase, step, steps, loss),
+                on_step=on_step,
                 parts=phase.parts if len(phase.parts) > 1 else (),
             )
             description = {
@@ -78,7 +83,10 @@ class Standard(Producer):
                 "lineage": [describe(p) for p in lineage],
                 "training": {**facts, "examples": len(examples)},
             }
-            checkpoint.save(folder, network, description)
+            if processes.is_first():
+                checkpoint.save(folder, network, description)
+                state.unlink(missing_ok=True)
+            processes.wait_for_all()
 
     def produce(
         self, card: ModelCard, task: TaskCard, lineage: Sequence[Phase], context: Context
@@ -148,8 +156,8 @@ def _examples(networks: Sequence[Network], phase: Phase, context: Context) -> li
         name = ("examples", *([number] if number else []))
         items = [i for data in load_items(part, part.split, context) for i in data.items]
         if part.items < len(items):
-            own = ("items", *([number] if number else []))
-            items = random.Random(stream(phase.seed, *own)).sample(items, part.items)
+            # The same for a task in all phases: what a second one adds is no new data.
+            items = random.Random(stream(phase.seed, "items")).sample(items, part.items)
         if augmentation := context.augmentation(part.recipe):
             own = ("augmentation", *([number] if number else []))
             items = augmentation.augment(items, stream(phase.seed, *own))

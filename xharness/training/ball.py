@@ -36,8 +36,7 @@ class Ball:
         table = network.module.get_input_embeddings().weight
         self.device, self.width = table.device, table.shape[1]
         sequences = [s for example in batch for s in example.sequences]
-        # One draw a sequence, in the order of the batch: other micro-batches, same noise.
-        seeds = [forward.random.getrandbits(60) for _ in sequences]
+        seeds = forward.noise_seeds(batch)
         order, _ = layout(sequences)
         self.seeds = [seeds[i] for i in order]
         self.lengths = [len(sequences[i].ids) for i in order]

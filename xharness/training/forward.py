@@ -55,6 +55,11 @@ class Forward:
         (gradient,) = torch.autograd.grad(loss, delta)
         return gradient
 
+    def noise_seeds(self, batch: Sequence[Example]) -> list[int]:
+        """One for each sequence, in the order of the batch: in other micro-batches, or in another
+        process, a sequence gets the same noise."""
+        return [self.random.getrandbits(60) for example in batch for _ in example.sequences]
+
     def ball(self, batch: Sequence[Example], method: Perturbing) -> Ball:
         """Perturbations of the batch's word embeddings, in the units of `method`."""
         return Ball(self, batch, method)

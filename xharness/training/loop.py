@@ -13,7 +13,7 @@ import os
 import random
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,11 @@ from safetensors.torch import save_file
 
 from xharness.cards import Recipe
 from xharness.errors import XharnessError
+from xharness.inference import checkpoint
 from xharness.inference.joint import Joint
 from xharness.inference.network import Example, Network
 from xharness.plugins.roles import Adversary, Part
+from xharness.training import processes
 from xharness.training.adversaries.by_task import ByTask
 from xharness.training.forward import Forward
 from xharness.training.mixture import Feed
@@ -54,7 +56,8 @@ def micro_batches(batch: Sequence[Example], budget: int) -> Iterator[list[Exampl
             yield passed
             passed = []
         passed.append(example)
-    yield passed
+    if passed:
+        yield passed
 
 
 def train(
@@ -76,10 +79,13 @@ def train(
     dev_score  called between steps when the recipe selects on dev; higher is better, the first
                of equals wins.
     state      file that is rewritten about once a minute; a training that finds it goes on from
-               there. It is deleted at the end.
+               there. It stays, until there is a checkpoint.
     on_step    called after each step with its number (from 1), the number of steps and the loss.
 
-    Raises XharnessError when there is no example or the loss is not finite.
+    Where several processes train together, each goes through its share of each batch.
+
+    Raises XharnessError when there is no example, the loss is not finite, the state can't be
+    written, or processes don't see the same one.
     """
     tasks = [(part.recipe.batch_size, part.share) for part in parts] or [(recipe.batch_size, 1.0)]
     feed = Feed(examples, tasks, seed)
@@ -94,7 +100,13 @@ def train(
     selecting = recipe.select == "dev" and dev_score is not None
     forward = Forward(network, recipe)
     _ = forward.token_norm  # before the weights change
-    step, best_score, best, forward.tally = _restore(state, network, optimizer)
+    step, best_score, best, tally = _restore(state, network, optimizer)
+    if len(set(processes.everyones(step))) > 1:
+        raise XharnessError(
+            f"the processes see not the same {state}; $XHARNESS_CACHE must be on a shared disk"
+        )
+    forward.tally = tally if processes.is_first() else {}
+    me = [processes.number()] if processes.number() else []
     saved_at = time.monotonic()
 
     while step < steps:
@@ -103,20 +115,25 @@ def train(
             for group, peak in zip(groups, peaks, strict=True):
                 group["lr"] = peak * rate_factor(step, steps, recipe.warmup)
             network.train()
-            torch.manual_seed(stream(seed, "dropout", step))
+            torch.manual_seed(stream(seed, "dropout", step, *me))
             forward.random = random.Random(stream(seed, "attack", step))
             optimizer.zero_grad(set_to_none=True)
             loss = 0.0
             budget = MICRO_BATCH_TOKENS[device] if network.batchable else 2**62
-            for passed in micro_batches(batch, budget):
+            before, mine = processes.share(batch, whole=not network.batchable)
+            forward.noise_seeds(before)
+            for passed in micro_batches(mine, budget):
                 # Passes differ in units, so each counts by its share of them.
                 share = sum(example.units for example in passed) / max(1, units)
                 loss += adversary.accumulate(passed, forward, share)
+            losses, tallies = zip(*processes.everyones((loss, forward.tally)), strict=True)
+            loss = sum(losses)
             if not math.isfinite(loss):
                 raise XharnessError(
                     f"the loss is {loss} at step {step + 1} of {steps}; "
                     f"a lower learning rate than {recipe.learning_rate} may help"
                 )
+            processes.add_gradients(parameters)
             torch.nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)
             optimizer.step()
             step += 1
@@ -126,8 +143,9 @@ def train(
                 score = dev_score() if dev_score else 0.0
                 if score > best_score:
                     best_score, best = score, _trainable(network)
-            if time.monotonic() - saved_at > SECONDS_BETWEEN_STATES and step < steps:
-                _save(state, network, optimizer, step, best_score, best, forward.tally)
+            due = time.monotonic() - saved_at > SECONDS_BETWEEN_STATES and step < steps
+            if due and processes.is_first():
+                _save(state, network, optimizer, step, best_score, best, added(tallies))
                 saved_at = time.monotonic()
             if step == steps:
                 break
@@ -135,7 +153,7 @@ def train(
     if best:
         _put(network, best)
     network.eval()
-    state.unlink(missing_ok=True)
+    forward.tally = added(processes.everyones(forward.tally))
     facts: dict[str, Any] = {
         "steps": steps,
         **forward.facts(),
@@ -151,6 +169,15 @@ def train(
         drawn = feed.drawn(steps)
         facts["drawn"] = [drawn[task] for task in range(len(parts))]
     return facts
+
+
+def added(tallies: Iterable[dict[str, float]]) -> dict[str, float]:
+    """The sum of the processes' tallies."""
+    whole: dict[str, float] = {}
+    for tally in tallies:
+        for name, value in tally.items():
+            whole[name] = whole.get(name, 0) + value
+    return whole
 
 
 def _trainable(network: Network | Joint) -> dict[str, torch.Tensor]:
@@ -185,10 +212,12 @@ def _save(
                 tensors[f"{key}/{name}"] = value
     whole = state.with_suffix(".tmp")
     facts = {"step": step, "best_score": best_score if best else None, "tally": tally}
-    save_file(tensors, whole, {"facts": json.dumps(facts)})
-    with whole.open("rb") as file:
-        os.fsync(file.fileno())
-    whole.replace(state)
+    kept = f"; the same command goes on from {state}" if state.is_file() else ""
+    with checkpoint.written(whole, kept):
+        save_file(tensors, whole, {"facts": json.dumps(facts)})
+        with whole.open("rb") as file:
+            os.fsync(file.fileno())
+        whole.replace(state)
 
 
 def _restore(

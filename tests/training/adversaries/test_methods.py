@@ -98,6 +98,9 @@ def test_passes_are_as_many_as_the_method_needs(
     assert tally["forward_passes"] == forward
     assert tally["backward_passes"] == parameters
     assert tally.get("perturbation_gradients", 0) == perturbation
+    # Of the clean and the perturbed graph of these, both are gone back through in one call.
+    both = parameters + isinstance(adversary, (SMART, VAT, R3F))
+    assert adversary.work == (forward, both, perturbation)
 
 
 @FULL
