@@ -85,7 +85,8 @@ class Standard(Producer):
             }
             if processes.is_first():
                 checkpoint.save(folder, network, description)
-                state.unlink(missing_ok=True)
+                for left in (state, state.with_suffix(".tmp")):
+                    left.unlink(missing_ok=True)
             processes.wait_for_all()
 
     def produce(
