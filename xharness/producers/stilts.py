@@ -59,7 +59,8 @@ class Stilts(Standard):
             sizes = [trained_items(p, data) for p, data in zip(parts, loaded, strict=True)]
             drawn = shares(sizes, mixture)
             parts = [replace(part, share=share) for part, share in zip(parts, drawn, strict=True)]
-            length = sum(part.share * part.recipe.length for part in parts)
+            # Rounded, since the shares' sum is 1 but for rounding.
+            length = round(sum(part.share * part.recipe.length for part in parts), 9)
             recipe = msgspec.structs.replace(recipe, adversary={}, length=length)
         first = plan_phase(card, task, parts, recipe, [], context)
         return target_phases(card, task, [first], context)
