@@ -709,7 +709,7 @@ def told(value: Any) -> Any:
         return {n: told(v) for n, v in values.items() if v != defaults[n]}
     if isinstance(value, dict):
         return {key: told(item) for key, item in value.items()}
-    if isinstance(value, list) and value and isinstance(value[0], msgspec.Struct):
+    if isinstance(value, list):
         return [told(item) for item in value]
     return value
 

@@ -122,6 +122,21 @@ def test_an_adjustment_that_changes_nothing_leaves_no_trace(world: World) -> Non
     assert shipped.recipe("small", pairs, "adversarial").name == "small+adversarial"
 
 
+def test_a_field_that_recipes_gain_changes_no_address_of_a_mixture(world: World) -> None:
+    from xharness.cards import digest
+
+    (phase,) = plan_for(world, "toy-stilts", tasks=["toy-bitext"]).jobs[0].lineage
+    assert phase.recipe.length == 1  # though the shares' sum is 1 but for rounding
+    facts = [{"recipe": part.recipe, "share": 0.5} for part in phase.parts]
+    plain = [{"recipe": told_fields(part.recipe), "share": 0.5} for part in phase.parts]
+    assert digest({"mixture": facts}) == digest({"mixture": plain})
+
+
+def told_fields(recipe: Any) -> dict[str, Any]:
+    wanted = ("name", "learning_rate", "epochs", "batch_size", "select")
+    return {name: getattr(recipe, name) for name in wanted}
+
+
 def test_in_a_mixture_each_head_has_its_own_adversary(world: World) -> None:
     plan = plan_for(world, "toy-adv-stilts", "toy-stilts-cm", tasks=["toy-bitext"])
     train(plan, open_registry())
