@@ -110,7 +110,6 @@ class Recipe(Strict, frozen=True):
                       backbone.
     select            `dev` keeps the weights with the best English dev score, `last` the last.
     select_every      steps between two looks at the dev score; 0 looks after each epoch.
-    items             at most so many training items of a task, drawn by the seed; None means all.
     length            the training is so many times as long as `epochs` says.
     adversary         `name` of an adversary and its settings; empty means plain training.
     compute_matched   the adversary does not act: its passes go into a longer training instead.
@@ -135,7 +134,6 @@ class Recipe(Strict, frozen=True):
     lora: Lora | None = None
     select: Literal["dev", "last"] = "last"
     select_every: int = 0
-    items: int | None = None
     length: float = 1.0
     adversary: dict[str, Any] = {}
     compute_matched: bool = False

@@ -161,11 +161,11 @@ def described(address: str) -> dict[str, Any]:
 
 
 def test_items_are_drawn_by_the_seed_and_said(world: World) -> None:
-    few = {"learning_rate": 0.003, "epochs": 1, "batch_size": 8, "items": 20}
+    few = {"learning_rate": 0.003, "epochs": 1, "batch_size": 8, "max_items": 20}
     write(world, "few", description="Twenty items.", defaults=few)
     plan = plan_for(world, "toy-standard", tasks=["toy-tags"], recipe="few")
     ((phase,),) = (job.lineage for job in plan.jobs)
-    assert phase.notes == ["20 of 48 items, drawn by the seed"]
+    assert phase.notes == ["drawn: 20 of 48 items, by the seed"]
     assert phase.parts[0].items == 20
     train(plan, open_registry())
     facts = described(phase.address)["training"]

@@ -18,7 +18,6 @@ from xharness.builtin import open_registry
 from xharness.cards import Catalogue
 from xharness.errors import CardError, Refused
 from xharness.inference import checkpoint
-from xharness.plugins.roles import Phase
 from xharness.producers.lineage import checkpoint_folder, load_items
 from xharness.runner.context import cache_folder, prepare
 from xharness.runner.plan import Plan, Request
@@ -192,29 +191,6 @@ def test_a_mixture_trains_all_heads_and_records_what_it_drew(world: World) -> No
     weights = weights_of(phase.address)
     for number in range(4):
         assert any(name.startswith(f"head.{number}.") for name in weights)
-
-
-def test_a_recipe_may_draw_some_of_the_items_of_each_task(world: World) -> None:
-    for most in (20, 48):
-        recipe = {"name": f"few-{most}", "description": "Toy.", "extends": "toy-recipe",
-                  "defaults": {"max_items": most}}  # fmt: skip
-        (world.cards / f"models/few-{most}.yaml").write_text(yaml.safe_dump(recipe))
-    add_model(world, "mixed", intermediate={"tasks": ["toy-pairs", "toy-tags"]})
-
-    def phase(**request: Any) -> Phase:
-        (job,) = plan_for(world, "mixed", tasks=["toy-bitext"], languages=["de"], **request).jobs
-        return job.lineage[0]
-
-    few, all_of_them, other = (
-        phase(recipe="few-20"), phase(recipe="few-48"), phase(recipe="few-20", seeds=[43])
-    )  # fmt: skip
-    note = "toy-pairs: drawn: 20 of 48 items, as the recipe asks"
-    assert note in few.notes
-    assert note in other.notes
-    assert not any("drawn" in note for note in all_of_them.notes)
-    assert few.address == phase(recipe="few-20").address
-    train(plan_for(world, "mixed", tasks=["toy-bitext"], recipe="few-20"), open_registry())
-    assert facts_of(few.address)["training"]["examples"] == 2 * 20
 
 
 def test_items_are_drawn_by_the_seed_in_their_order(world: World) -> None:

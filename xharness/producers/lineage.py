@@ -36,7 +36,7 @@ def load_items(part: Part, split: str, context: Context) -> list[Dataset]:
     tasks = [context.tasks[name] for name in part.task.combines] or [part.task]
     loaded = [context.source.load(t, split, language) for t in tasks for language in part.languages]
     most = part.recipe.max_items
-    if split != part.split or most is None or most >= sum(len(data.items) for data in loaded):
+    if split != part.split or most is None or most >= number_of_items(loaded):
         return loaded
     return _drawn(loaded, most, stream(context.seed, "items", part.task.name))
 
@@ -48,7 +48,7 @@ def _drawn(datasets: Sequence[Dataset], number: int, seed: int) -> list[Dataset]
     cut = []
     for at, data in enumerate(datasets):
         items = tuple(data.items[i] for place, i in chosen if place == at)
-        note = f"drawn: {len(items):,} of {len(data.items):,} items, as the recipe asks"
+        note = f"drawn: {len(items):,} of {len(data.items):,} items, by the seed"
         cut.append(replace(data, items=items, notes=(*data.notes, note)))
     return cut
 
@@ -107,18 +107,15 @@ def plan_phase(
             f"{', '.join(names)}; a checkpoint holds what its phase trains, so they must agree"
         )
     parts = [
-        replace(part, task=_with_labels(part, data, context), items=trained_items(part, data))
+        replace(part, task=_with_labels(part, data, context), items=number_of_items(data))
         for part, data in zip(parts, loaded, strict=True)
     ]
     flat = [data for datasets in loaded for data in datasets]
     files = [file for data in flat for file in data.files]
     notes = [f"{data.task}: {n}" if len(flat) > 1 else n for data in flat for n in data.notes]
-    for part, datasets in zip(parts, loaded, strict=True):
+    for part in parts:
         if augmentation := context.augmentation(part.recipe):
             files.extend(file for file in augmentation.files() if file not in files)
-        if part.items < (there := sum(len(data.items) for data in datasets)):
-            whose = f"{part.task.name}: " if len(parts) > 1 else ""
-            notes.append(f"{whose}{part.items:,} of {there:,} items, drawn by the seed")
         if len(parts) > 1 and part.recipe.adversary:
             notes.append(f"{part.task.name}: adversary {part.recipe.adversary['name']}")
         if part.split != "train" or tuple(part.languages) != (SOURCE_LANGUAGE,):
@@ -152,10 +149,8 @@ def plan_phase(
     return Phase(parts, recipe, context.seed, address, files, notes, trained, keeps_head)
 
 
-def trained_items(part: Part, datasets: Sequence[Dataset]) -> int:
-    """How many of the items a part trains on."""
-    there = sum(len(data.items) for data in datasets)
-    return there if part.recipe.items is None else min(part.recipe.items, there)
+def number_of_items(datasets: Sequence[Dataset]) -> int:
+    return sum(len(data.items) for data in datasets)
 
 
 def describe(phase: Phase) -> dict[str, Any]:

@@ -156,9 +156,6 @@ def _examples(networks: Sequence[Network], phase: Phase, context: Context) -> li
     for number, (network, part) in enumerate(zip(networks, phase.parts, strict=True)):
         name = ("examples", *([number] if number else []))
         items = [i for data in load_items(part, part.split, context) for i in data.items]
-        if part.items < len(items):
-            # The same for a task in all phases: what a second one adds is no new data.
-            items = random.Random(stream(phase.seed, "items")).sample(items, part.items)
         if augmentation := context.augmentation(part.recipe):
             own = ("augmentation", *([number] if number else []))
             items = augmentation.augment(items, stream(phase.seed, *own))

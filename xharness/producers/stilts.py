@@ -14,9 +14,9 @@ from xharness.plugins.roles import Context, Part, Phase
 from xharness.producers.lineage import (
     SOURCE_LANGUAGE,
     load_parts,
+    number_of_items,
     plan_phase,
     target_phases,
-    trained_items,
 )
 from xharness.producers.standard import Standard
 from xharness.training.mixture import shares
@@ -56,7 +56,7 @@ class Stilts(Standard):
         recipe = parts[0].recipe
         if len(parts) > 1:
             recipe = context.recipe(card, None, "intermediate")
-            sizes = [trained_items(p, data) for p, data in zip(parts, loaded, strict=True)]
+            sizes = [number_of_items(datasets) for datasets in loaded]
             drawn = shares(sizes, mixture)
             parts = [replace(part, share=share) for part, share in zip(parts, drawn, strict=True)]
             # Rounded, since the shares' sum is 1 but for rounding.
