@@ -36,10 +36,10 @@ def costs(plan: Plan, catalogue: Catalogue) -> str:
     those that are trained already or that other models have too. Examples are taken to be as many
     as items, so long texts, which are cut into several, make it somewhat more."""
     known = {name: size for card in catalogue.recipes.values() for name, size in card.sizes.items()}
-    lines = [
-        f"{'steps':>9} {'forward':>9} {'back':>9} {'x plain':>8} {'memory':>8}  training, about"
-    ]
-    spent = []
+    lines, spent = [], []
+    if plan.trainings():
+        heads = f"{'steps':>9} {'forward':>9} {'back':>9} {'x plain':>8} {'memory':>8}"
+        lines.append(f"{heads}  training, about")
     for job, lineage in plan.trainings():
         phase, sizes = lineage[-1], known.get(_repository(job.card))
         spent.append(phase_cost(phase, job.context))
