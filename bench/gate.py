@@ -128,7 +128,8 @@ def main() -> None:
         ) -> bool:
             old, new = (seed_scores(k, keys, kinds, generator) for k in (before, after))
             new -= [drop * hit(kinds[key.task], key.language, where) for key in keys]
-            judged = judge_seeds(hypotheses, keys, old, new, policy, policy.alpha / len(LEVELS))
+            alpha = policy.alpha / len(LEVELS)
+            judged = judge_seeds(hypotheses, keys, old, new, noise(keys, kinds), policy, alpha)
             return any(j.verdict == "regressed" for j in judged)
 
         row(f"{before}+{after} seeds, -{drop:g} {where}", fails_seeds, bar, limit)
@@ -242,6 +243,12 @@ def correlation(churn: float) -> float:
     return rho
 
 
+def noise(keys: list[Key], tasks: dict[str, Task]) -> Floats:
+    """(C,) the variance of a score that its items give it, when some come out otherwise."""
+    sizes = np.array([tasks[key.task].sizes[key.language] for key in keys])
+    return 1e4 * SEED_CHURN / (2 * sizes)
+
+
 def seed_scores(
     count: int, keys: list[Key], tasks: dict[str, Task], generator: np.random.Generator
 ) -> Floats:
@@ -251,8 +258,7 @@ def seed_scores(
     languages = sorted({key.language for key in keys})
     by_task = generator.normal(0, SEED_SD["task"], (count, len(names)))
     by_language = generator.normal(0, SEED_SD["language"], (count, len(languages)))
-    sizes = np.array([tasks[key.task].sizes[key.language] for key in keys])
-    deviation = np.sqrt(SEED_SD["cell"] ** 2 + 1e4 * SEED_CHURN / (2 * sizes))
+    deviation = np.sqrt(SEED_SD["cell"] ** 2 + noise(keys, tasks))
     scores += by_task[:, [names.index(key.task) for key in keys]]
     scores += by_language[:, [languages.index(key.language) for key in keys]]
     return np.asarray(scores + generator.normal(0, deviation, scores.shape))

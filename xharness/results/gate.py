@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,8 +108,8 @@ def judge(suite: str, same: Cells, retrained: Cells, policy: GatePolicy) -> list
         found += judge_items(hypotheses, item_changes(same), policy, alpha)
     if retrained:
         hypotheses = hypotheses_of(suite, list(retrained))
-        old, new = _scores(retrained)
-        found += judge_seeds(hypotheses, list(retrained), old, new, policy, alpha)
+        sides, noise = seed_scores(retrained)
+        found += judge_seeds(hypotheses, list(retrained), *sides, noise, policy, alpha)
     return sorted(found, key=lambda judgement: LEVELS.index(judgement.level))
 
 
@@ -204,11 +205,22 @@ def _same_weights(old: Mapping[int, Measurement], new: Mapping[int, Measurement]
     return found
 
 
-def _scores(cells: Cells) -> tuple[Floats, Floats]:
-    """(K0, C) and (K1, C) scores; all cells have the same seeds."""
+def seed_scores(cells: Cells) -> tuple[tuple[Floats, Floats], Floats]:
+    """(K0, C) and (K1, C) scores, and the (C,) variance that items give to one of them; all cells
+    have the same seeds."""
     columns = [_sides(pairs) for pairs in cells.values()]
     old, new = (np.array([[cell.score for cell in c[i]] for c in columns]).T for i in (0, 1))
-    return old, new
+    return (old, new), np.array([_item_variance(sides) for sides in columns])
+
+
+def _item_variance(sides: Iterable[Sequence[Measurement]]) -> float:
+    """Half the variance of the change between two seeds of a side, were items independent."""
+    squares = [
+        float(np.square(change(one.terms, other.terms)).sum()) / 2
+        for side in sides
+        for one, other in combinations(side, 2)
+    ]
+    return sum(squares) / len(squares) if squares else 0.0
 
 
 def _sides(pairs: Pairs) -> tuple[list[Measurement], list[Measurement]]:

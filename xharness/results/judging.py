@@ -106,10 +106,12 @@ def judge_seeds(
     columns: Sequence[Key],
     old: Floats,
     new: Floats,
+    noise: Floats,
     policy: GatePolicy,
     alpha: float,
 ) -> list[Judgement]:
-    """Judgements where the model was retrained, from (K0, C) and (K1, C) scores of seeds.
+    """Judgements where the model was retrained, from (K0, C) and (K1, C) scores of seeds and the
+    (C,) variance that single items give to one seed's score.
 
     A score regressed when its mean over seeds dropped beyond what seeds do, and by the floor at
     least. With fewer than three seeds in all, and no declared deviation, nothing is known."""
@@ -133,7 +135,7 @@ def judge_seeds(
         if policy.seed_sd is not None:
             test = known_deviation(*sides, np.full(len(members), policy.seed_sd))
         else:
-            test = moderated_t(*sides, _prior(level, members, columns, old, new))
+            test = moderated_t(*sides, _prior(level, members, columns, old, new, noise))
         drops, gains = holm(test.drop_p()), holm(test.gain_p())
         marks = _marks(level, test.drop_p())
         for i, h in enumerate(members):
@@ -178,7 +180,8 @@ def _judgement(
     reason: str = "",
 ) -> Judgement:
     level, moved = hypothesis.level, one.new - one.old
-    broken = level == "cell" and -moved >= policy.hard_limit
+    # Not over seeds, whose spread is known too badly for a limit on any of 200 cells.
+    broken = level == "cell" and mode == "same weights" and -moved >= policy.hard_limit
     # Without this condition the smallest cells break any limit now and then.
     broken = broken and -moved > policy.hard_limit_errors * one.error
     verdict: Any = "inconclusive"
@@ -239,20 +242,27 @@ def _mixing(members: Sequence[Hypothesis], columns: Sequence[Key]) -> Floats:
 
 
 def _prior(
-    level: Level, members: Sequence[Hypothesis], columns: Sequence[Key], old: Floats, new: Floats
+    level: Level,
+    members: Sequence[Hypothesis],
+    columns: Sequence[Key],
+    old: Floats,
+    new: Floats,
+    noise: Floats,
 ) -> Floats:
-    """(H,) the variance over seeds that a score shares with its like: cells of one task, tasks,
-    languages. The suite's is what independently trained tasks would give it."""
+    """(H,) the variance over seeds that is expected of a score: what its items give it, and what
+    it shares with its like (cells of one task, tasks, languages). Without the first, cells of 50
+    and of 10,000 items would be expected to move alike. The suite's is what independently trained
+    tasks would give it."""
     if level == "suite":
         tasks = [h for h in hypotheses_of("", columns) if h.level == "task"]
-        shared = _prior("task", tasks, columns, old, new)
-        return np.array([shared[0] / len(tasks)])
+        return np.array([_prior("task", tasks, columns, old, new, noise).mean() / len(tasks)])
     mixing = _mixing(members, columns)
-    variance = within_variance(old @ mixing.T, new @ mixing.T)
+    items = np.square(mixing) @ noise
+    beyond = within_variance(old @ mixing.T, new @ mixing.T) - items
     families = np.array([next(iter(h.weights)).task if level == "cell" else "" for h in members])
     prior = np.full(len(members), np.nan)
     for family in set(families):
         own = families == family
         if own.sum() > 1:
-            prior[own] = variance[own].mean()
+            prior[own] = items[own] + max(0.0, float(beyond[own].mean()))
     return prior

@@ -30,7 +30,8 @@ class GatePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                    split over the four levels.
     floor          points that a score may drop by.
     hard_limit     points at which a cell fails at once, if they also exceed
-                   `hard_limit_errors` standard errors.
+                   `hard_limit_errors` standard errors; for the same weights only, since the
+                   spread over seeds is known too badly for a limit on any of 200 cells.
     allow_missing  whether cells may lack.
     inconclusive   whether a run passes of which too little is known.
     seed_sd        standard deviation over seeds, in points, declared for want of enough seeds.
