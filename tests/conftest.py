@@ -15,9 +15,14 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from hypothesis import settings
 
 # The tests are about our own parts, whatever plugins are installed beside them.
 os.environ["XHARNESS_PLUGINS"] = ""
+
+# A busy machine is no failure.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 GOLDEN = Path(__file__).parent / "golden"
 
