@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xharness.cards import Catalogue, Preprocessing
+from xharness.cards import Catalogue
 from xharness.errors import DataError, NotComparable, Refused
 from xharness.results.compare import (
     Column,
@@ -21,6 +22,8 @@ from xharness.results.compare import (
     gap_table,
     mean_table,
     remarks,
+    significance_table,
+    tables,
     worst_table,
 )
 from xharness.results.published import published, published_table
@@ -56,13 +59,18 @@ def column(run: RunFolder) -> Column:
     return only
 
 
+def plain(row: list[str]) -> list[str]:
+    """A row without intervals and marks."""
+    return [re.sub(r" \[.*", "", cell) for cell in row]
+
+
 def test_means_and_differences_by_hand(runs: dict[str, RunFolder], catalogue: Catalogue) -> None:
     columns = columns_of([runs["one"], runs["zeros"]])
     comparison = compare(columns, catalogue.suite("xtreme-r"))
     assert len(comparison.keys) == 192
     table = mean_table(comparison, "task")
     assert table.heads == ["task", "cells", "one", "zeros", "zeros - one"]
-    rows = {row[0]: row[1:] for row in table.rows}
+    rows = {row[0]: plain(row[1:]) for row in table.rows}
     assert rows["xnli"] == ["15", "78.9", "78.9", "+0.0"]  # the official figure
     gold = [
         json.loads(line)["label"]
@@ -73,7 +81,7 @@ def test_means_and_differences_by_hand(runs: dict[str, RunFolder], catalogue: Ca
     zeros = 100 * gold.count(0) / len(gold)  # 5 items a language, so the plain share
     assert rows["xcopa"] == ["11", "80.0", f"{zeros:.1f}", f"{zeros - 80.0:+.1f}"]
     # Haitian and Quechua: one has a choice task alone, the other also named entities.
-    languages = {row[0]: row for row in mean_table(comparison, "language").rows}
+    languages = {row[0]: plain(row) for row in mean_table(comparison, "language").rows}
     assert languages["ht"][1] == "1"
     panx, xcopa = (columns[0].score((task, "qu")) for task in ("panx", "xcopa"))
     assert languages["qu"][2] == f"{(panx + xcopa) / 2:.1f}"
@@ -94,11 +102,11 @@ def test_the_transfer_gap_is_english_minus_the_mean_of_the_others(
 ) -> None:
     one = column(runs["one"])
     table = gap_table(compare([one], catalogue.suite("xtreme-r")))
-    rows = {row[0]: row[1:] for row in table.rows}
+    rows = {row[0]: plain(row[1:]) for row in table.rows}
     assert "xcopa" not in rows  # it has no English
     others = [one.score(key) for key in one.cells if key[0] == "xnli" and key[1] != "en"]
     gap = one.score(("xnli", "en")) - sum(others) / 14
-    assert rows["xnli"] == ["14", f"{gap:.1f}"]
+    assert rows["xnli"] == ["15", f"{gap:.1f}"]
 
 
 def test_the_worst_languages_are_held_against_their_tasks(
@@ -135,7 +143,7 @@ def test_nothing_comparable_is_refused_with_the_first_difference(
     other = [
         msgspec.structs.replace(r, comparable_hash=f"0{r.comparable_hash}") for r in few.records
     ]
-    with pytest.raises(NotComparable, match="the metric, the labels or the version") as refused:
+    with pytest.raises(NotComparable, match="comparable_hash, of which an older") as refused:
         compare([one, Column("few", few.run, other)], suite)
     assert refused.value.exit_code == 4
     apart = Column("few", few.run, [r for r in few.records if r.task.name == "xnli"])
@@ -144,15 +152,22 @@ def test_nothing_comparable_is_refused_with_the_first_difference(
         compare([rest, apart], suite)
 
 
-def test_the_first_difference_names_the_field(runs: dict[str, RunFolder]) -> None:
+def test_the_first_difference_is_the_one_that_the_gate_names(runs: dict[str, RunFolder]) -> None:
     record = next(r for r in column(runs["few"]).records if r.result)
-    task = msgspec.structs.replace(record.task, preprocessing=Preprocessing(max_length=96))
-    other = msgspec.structs.replace(record, task=task, comparable_hash="x")
-    assert first_difference(record, other) == "preprocessing max_length 128 against 96"
+
+    def but(**changes: Any) -> str | None:
+        measured = {**record.measured, **changes}
+        other = msgspec.structs.replace(record, measured=measured, comparable_hash="x")
+        return first_difference(record, other)
+
     assert first_difference(record, record) is None
-    split = msgspec.structs.replace(record.task, split="dev")
-    other = msgspec.structs.replace(record, task=split, comparable_hash="x")
-    assert first_difference(record, other) == "split test against dev"
+    assert but(preprocessing={"max_length": 96}) == "preprocessing max_length none against 96"
+    assert but(split="dev") == "split test against dev"
+    assert record.result
+    other = msgspec.structs.replace(record.result, variants={"accuracy": "mine"})
+    assert first_difference(record, msgspec.structs.replace(record, result=other)) == (
+        "variants accuracy none against mine"
+    )
 
 
 def test_models_of_one_name_are_told_apart(runs: dict[str, RunFolder], tmp_path: Path) -> None:
@@ -180,7 +195,7 @@ def test_the_order_of_columns_changes_no_mean(
 ) -> None:
     comparison = compare(columns_of([runs[name] for name in order]), catalogue.suite("xtreme-r"))
     table = mean_table(comparison, "family")
-    first = {row[0]: row[table.heads.index("one")] for row in table.rows}
+    first = {row[0]: plain(row)[table.heads.index("one")] for row in table.rows}
     assert len(comparison.keys) == 14
     assert first["Turkic"] == "66.7"  # Turkish alone, 4 of 6
 
@@ -197,3 +212,56 @@ def test_published_figures_have_sources_and_are_marked(catalogue: Catalogue) -> 
     assert rows["XLM-R Base [2]"] == ["", "58.0 exact_match"]
     assert table.remarks[1].startswith("[1] mGTE (Zhang et al. 2024")
     assert published_table(catalogue.tasks, []).rows == []
+
+
+@pytest.fixture(scope="module")
+def apart(score_files: Callable[..., Any], tmp_path_factory: Any) -> list[Column]:
+    """Two models on 100 pairs in three languages; the second lost 30 in Swahili and won 3."""
+    root = tmp_path_factory.mktemp("apart")
+    labels = {f"xnli/test-{la}.tsv": "neutral\n" * 100 for la in ("en", "sw", "th")}
+    first = dict.fromkeys(labels, "neutral\n" * 80 + "entailment\n" * 20)
+    second = {
+        **first,
+        "xnli/test-sw.tsv": ("entailment\n" * 30 + "neutral\n" * 53 + "entailment\n" * 17),
+    }
+    for name, predictions in (("first", first), ("second", second)):
+        score_files(labels, predictions, name=name, run=root / name)
+    return columns_of([RunFolder(root / "first"), RunFolder(root / "second")])
+
+
+def test_what_differs_beyond_chance_is_marked(apart: list[Column], catalogue: Catalogue) -> None:
+    comparison = compare(apart, catalogue.suite("xtreme-r"))
+    rows = {row[0]: row[1:] for row in mean_table(comparison, "language").rows}
+    # Wilson's bounds of 80 and of 53 in 100.
+    assert rows["sw"][1:3] == ["80.0 [71.1, 86.7]", "53.0 [43.3, 62.5]"]
+    assert rows["sw"][3] == "-27.0 [-38.3, -15.7] *"  # 1.96 times the root of 33
+    assert rows["th"][3] == "+0.0 [+0.0, +0.0]"
+    (row,) = significance_table(comparison).rows
+    assert row == ["second", "xnli", "3", "0", "1: sw", "0", "1"]
+    assert any("* differs from the first model" in said for said in remarks(comparison))
+
+
+def test_equal_models_differ_nowhere(apart: list[Column], catalogue: Catalogue) -> None:
+    first, _ = apart
+    twin = Column("twin", first.run, first.records)
+    comparison = compare([first, twin], catalogue.suite("xtreme-r"))
+    shown = [cell for table in tables(comparison) for row in table.rows for cell in row]
+    assert not [cell for cell in shown if cell.endswith("*")]
+    assert significance_table(comparison).rows == [["twin", "xnli", "3", "0", "0", "0", "0"]]
+
+
+def test_records_of_an_older_version_are_compared_without_tests(
+    apart: list[Column], catalogue: Catalogue
+) -> None:
+    old = []
+    for column in apart:
+        records = [
+            msgspec.structs.replace(r, result=msgspec.structs.replace(r.result, ratio=None))
+            for r in column.records
+            if r.result
+        ]
+        old.append(Column(column.label, column.run, records))
+    comparison = compare(old, catalogue.suite("xtreme-r"))
+    rows = {row[0]: row for row in mean_table(comparison, "language").rows}
+    assert rows["sw"] == ["sw", "1", "80.0", "53.0", "-27.0"]
+    assert "3 cells without intervals and tests: an older version wrote" in remarks(comparison)[-2]

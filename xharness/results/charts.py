@@ -80,27 +80,22 @@ def heat_map(description: str, rows: Sequence[Mapping[str, Any]], models: Sequen
 def dot_plot(
     description: str, by: str, rows: Sequence[Mapping[str, Any]], models: Sequence[str]
 ) -> Spec:
-    """A row for each group, a dot for each model; `rows` have `group`, `model` and `score`."""
+    """A row for each group, a dot for each model; `rows` have `group`, `model` and `score`, and
+    `lower` and `upper` where there is an interval."""
     several = len(models) > 1
     return _spec(
         description,
         rows,
         width=260,
         height={"step": ROW},
-        mark={"type": "point", "filled": True, "size": 80, "tooltip": True, "opacity": 0.9},
         encoding={
-            "x": {
-                "field": "score",
-                "type": "quantitative",
-                "scale": {"zero": False, "nice": True},
-                "axis": {"title": "mean score, percent"},
-            },
             "y": {
                 "field": "group",
                 "type": "nominal",
                 "sort": {"field": "score", "op": "mean", "order": "descending"},
                 "axis": {"title": by, "grid": True},
             },
+            "yOffset": {"field": "model", "type": "nominal", "sort": list(models)},
             "color": {
                 "field": "model",
                 "type": "nominal",
@@ -108,8 +103,34 @@ def dot_plot(
                 "scale": {"scheme": "tableau10"},
                 "legend": {"orient": "top", "title": None, "columns": 1} if several else None,
             },
-            "shape": {"field": "model", "type": "nominal", "sort": list(models), "legend": None},
         },
+        layer=[
+            {
+                "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.5, "aria": False},
+                "transform": [{"filter": "isValid(datum.lower)"}],
+                "encoding": {
+                    "x": {"field": "lower", "type": "quantitative"},
+                    "x2": {"field": "upper"},
+                },
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 60, "tooltip": True},
+                "encoding": {
+                    "x": {
+                        "field": "score",
+                        "type": "quantitative",
+                        "scale": {"zero": False, "nice": True},
+                        "axis": {"title": "mean score, percent"},
+                    },
+                    "shape": {
+                        "field": "model",
+                        "type": "nominal",
+                        "sort": list(models),
+                        "legend": None,
+                    },
+                },
+            },
+        ],
     )
 
 

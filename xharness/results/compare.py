@@ -1,7 +1,8 @@
 """Compares models, of one run or several, on the cells that measure the same thing.
 
 A column is a model with its seed. A cell is compared where every column has it and all measured
-the same: equal `comparable_hash`. The first column is the reference.
+the same, by the gate's rules. The first column is the reference. Intervals and tests are over
+items: what they say is about these weights on this test set.
 """
 
 from __future__ import annotations
@@ -11,24 +12,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from xharness.cards import SuiteCard
 from xharness.errors import DataError, NotComparable, Refused
-from xharness.records import CellRecord
+from xharness.records import CellRecord, Interval
+from xharness.results import measurements
+from xharness.results.evidence import Difference, Evidence, read_evidence
+from xharness.results.measurements import Key, facts_of
 from xharness.results.table import GROUPINGS, Table
 from xharness.runs.folder import RunFolder
 from xharness.runs.leaderboard import model_key
 
 SOURCE_LANGUAGE = "en"
 WORST = 5
+ALPHA = 0.05
 GROUPS: Mapping[str, Callable[[CellRecord], str]] = {
     "task": lambda record: record.task.name,
     **GROUPINGS,
 }
-Cells = Mapping[tuple[str, str], CellRecord]  # by task and language
+Weights = Mapping[Key, float]  # of cells in a mean or a difference of means
 
 
 @dataclass(frozen=True)
@@ -40,40 +42,38 @@ class Column:
     records: Sequence[CellRecord]
 
     @cached_property
-    def cells(self) -> Cells:
-        return {(r.task.name, r.language.code): r for r in self.records if r.result}
+    def cells(self) -> Mapping[Key, CellRecord]:
+        return {Key(r.task.name, r.language.code): r for r in self.records if r.result}
 
-    def score(self, key: tuple[str, str]) -> float:
+    def score(self, key: Key) -> float:
         result = self.cells[key].result
         if result is None:
             raise KeyError(key)
         return result.score
 
-    def mean_over_tasks(self, keys: Iterable[tuple[str, str]]) -> float:
-        """The mean over tasks of the means over their languages."""
-        by_task: dict[str, list[float]] = defaultdict(list)
-        for key in keys:
-            by_task[key[0]].append(self.score(key))
-        return _mean(map(_mean, by_task.values()))
+    def weighted(self, weights: Weights) -> float:
+        return sum(weight * self.score(key) for key, weight in weights.items())
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What can be compared: `keys` are (task, language), in the suite's order.
+    """What can be compared: `keys` in the suite's order.
 
-    refused  task/language -> the first difference, for cells that several columns have.
-    partial  number of cells that only some columns have.
+    refused   task/language -> the first difference, for cells that several columns have.
+    partial   number of cells that only some columns have.
+    evidence  what the items say, with the columns as its models.
     """
 
     columns: Sequence[Column]
-    keys: Sequence[tuple[str, str]]
+    keys: Sequence[Key]
     refused: Mapping[str, str]
     partial: int
+    evidence: Evidence
 
-    def groups(self, by: str) -> dict[str, list[tuple[str, str]]]:
+    def groups(self, by: str) -> dict[str, list[Key]]:
         """The cells by `task`, `language`, `family` or `script`."""
         cells = self.columns[0].cells
-        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        found: dict[str, list[Key]] = defaultdict(list)
         for key in self.keys:
             found[GROUPS[by](cells[key]) or "unknown"].append(key)
         if by == "task":
@@ -127,80 +127,95 @@ def compare(columns: Sequence[Column], suite: SuiteCard) -> Comparison:
             where, why = next(iter(refused.items()))
             raise NotComparable(f"will not compare {named}: {where}: {why}")
         raise NotComparable(f"will not compare {named}: they have no cell in common")
-    return Comparison(columns, keys, refused, partial)
+    evidence = read_evidence([(column.run, column.cells) for column in columns], keys)
+    return Comparison(columns, keys, refused, partial, evidence)
 
 
 def first_difference(one: CellRecord, other: CellRecord) -> str | None:
-    """The first thing in which two cells measured differently, or None.
-
-    Equal hashes mean equal measurements; the fields below say why they are not."""
-    if one.comparable_hash == other.comparable_hash:
-        return None
-    for what, left, right in _facts(one, other):
-        if left != right:
-            return f"{what} {_short(left)} against {_short(right)}"
-    return "the metric, the labels or the version of what was measured differ"
-
-
-def _facts(one: CellRecord, other: CellRecord) -> Iterable[tuple[str, Any, Any]]:
-    yield "task version", one.task.version, other.task.version
-    yield "split", one.task.split, other.task.split
-    for field in msgspec.structs.fields(type(one.task.preprocessing)):
-        left, right = (getattr(r.task.preprocessing, field.name) for r in (one, other))
-        yield f"preprocessing {field.name}", left, right
-    if one.data and other.data and one.result and other.result:
-        yield "values that make the score", one.result.primary, other.result.primary
-        yield "number of items", one.result.n_items, other.result.n_items
-        yield "items_sha256", one.data.items_sha256, other.data.items_sha256
-        yield "gold_sha256", one.data.gold_sha256, other.data.gold_sha256
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return f"{text[:8]}..." if len(text) == 64 else text
+    """The first thing in which two cells measured differently, or None."""
+    found = measurements.first_difference(facts_of(one), facts_of(other))
+    if found is None:
+        if one.comparable_hash == other.comparable_hash:
+            return None
+        return "comparable_hash, of which an older version's record says no more"
+    counts = [record.result.n_items for record in (one, other) if record.result]
+    before, after = counts[0], counts[-1]
+    return f"{found} ({before:,} items against {after:,})" if before != after else found
 
 
 def tables(comparison: Comparison) -> list[Table]:
     """All that is to be said, the most condensed first; the last holds the remarks."""
     found = [mean_table(comparison, by) for by in GROUPS]
+    if len(comparison.columns) > 1:
+        found.insert(1, significance_table(comparison))
     found += [gap_table(comparison), worst_table(comparison)]
     found[-1] = replace(found[-1], remarks=remarks(comparison))
     return found
+
+
+def over_tasks(keys: Sequence[Key]) -> dict[Key, float]:
+    """The weights of the mean over tasks of the means over their languages."""
+    by_task = measurements.grouped(keys, lambda key: key.task)
+    return {key: 1 / len(by_task) / len(by_task[key.task]) for key in keys}
 
 
 def mean_table(comparison: Comparison, by: str) -> Table:
     """Means by `task`, `language`, `family` or `script`, and each column's difference to the
     first. A group that spans tasks is the mean over tasks of its means in them, so that a task
     with many languages counts no more than another."""
-    rows = []
-    for group, keys in comparison.groups(by).items():
-        scores = [column.mean_over_tasks(keys) for column in comparison.columns]
-        rows.append([group, str(len(keys)), *_with_differences(scores)])
+    groups = comparison.groups(by)
+    rows = _rows(comparison, {name: over_tasks(keys) for name, keys in groups.items()})
     if by == "task":
-        scores = [column.mean_over_tasks(comparison.keys) for column in comparison.columns]
-        whole = str(len(comparison.keys))
-        rows.append(["mean of these tasks", whole, *_with_differences(scores)])
+        rows += _rows(comparison, {"mean of these tasks": over_tasks(comparison.keys)})
     return Table(f"By {by}", [by, "cells", *_heads(comparison)], rows)
 
 
 def gap_table(comparison: Comparison) -> Table:
     """The transfer gap by task: English minus the mean of the other languages."""
-    rows = []
+    gaps = {}
     for task, keys in comparison.groups("task").items():
-        others = [key for key in keys if key[1] != SOURCE_LANGUAGE]
-        if (task, SOURCE_LANGUAGE) not in keys or not others:
-            continue
-        gaps = [
-            column.score((task, SOURCE_LANGUAGE)) - _mean(map(column.score, others))
-            for column in comparison.columns
-        ]
-        rows.append([task, str(len(others)), *_with_differences(gaps)])
+        others = [key for key in keys if key.language != SOURCE_LANGUAGE]
+        source = Key(task, SOURCE_LANGUAGE)
+        if source in keys and others:
+            gaps[task] = {source: 1.0, **dict.fromkeys(others, -1 / len(others))}
+    rows = _rows(comparison, gaps, bounds=(-100.0, 100.0))
     return Table(
         "Transfer gap: English minus the mean of the other languages",
-        ["task", "others", *_heads(comparison)],
+        ["task", "cells", *_heads(comparison)],
         rows,
         [] if rows else ["no task has English and another language"],
     )
+
+
+def significance_table(comparison: Comparison) -> Table:
+    """Paired tests of each cell against the first column, by task: in which languages a column is
+    better or worse beyond chance, and in how many at least, without saying in which."""
+    rows = []
+    for number, column in list(enumerate(comparison.columns))[1:]:
+        tested = {
+            key: found
+            for key in comparison.keys
+            if (found := comparison.evidence.difference(number, {key: 1.0}))
+        }
+        marks = dict(zip(tested, _beyond_chance([*tested.values()]), strict=True))
+        for task, keys in measurements.grouped(tested, lambda key: key.task).items():
+            better = [key.language for key in keys if marks[key] and tested[key].change > 0]
+            worse = [key.language for key in keys if marks[key] and tested[key].change < 0]
+            p = [(tested[key].gain_p, tested[key].drop_p) for key in keys]
+            counts = [_at_least(side) for side in zip(*p, strict=True)]
+            rows.append(
+                [
+                    column.label,
+                    task,
+                    str(len(keys)),
+                    f"{len(better)}: {', '.join(better)}" if better else "0",
+                    f"{len(worse)}: {', '.join(worse)}" if worse else "0",
+                    *map(str, counts),
+                ]
+            )
+    first = comparison.columns[0].label
+    heads = ["model", "task", "cells", "better", "worse", "better in at least", "worse in at least"]
+    return Table(f"Cells that differ from {first} beyond chance", heads, rows)
 
 
 def worst_table(comparison: Comparison) -> Table:
@@ -232,8 +247,19 @@ def remarks(comparison: Comparison) -> list[str]:
         said.append(
             f"{comparison.partial} cells that not all models have are left out of every mean"
         )
+    said.append(
+        "in brackets: 95 % intervals over items, those that share a text or are parallel as one; "
+        "none where independent items are too few (below 30) or all score the same"
+    )
     if len(comparison.columns) > 1:
-        said.append("differences are plain ones: none was tested for significance")
+        said.append(
+            f"* differs from the first model: p < {ALPHA:g} by paired tests over items, Holm's "
+            "correction over the rows of the table (or all cells). Models trained anew, with other "
+            "seeds, may differ by more"
+        )
+    for reason, keys in _without(comparison).items():
+        shown = ", ".join(map(str, keys[:3])) + (", ..." if len(keys) > 3 else "")
+        said.append(f"{len(keys)} cells without intervals and tests: {reason} ({shown})")
     said.append(
         "families and scripts of the languages were put together by us; resource classes are left "
         "out, since no assignment of them was verified"
@@ -256,9 +282,64 @@ def _heads(comparison: Comparison) -> list[str]:
     return [first, *(head for label in others for head in (label, f"{label} - {first}"))]
 
 
-def _with_differences(scores: Sequence[float]) -> list[str]:
-    first, *others = scores
-    return [f"{first:.1f}", *(t for s in others for t in (f"{s:.1f}", signed(s - first)))]
+def _rows(
+    comparison: Comparison,
+    groups: Mapping[str, Weights],
+    bounds: tuple[float, float] = (0.0, 100.0),
+) -> list[list[str]]:
+    """A row for each weighted sum: its cells, each column's value and difference to the first."""
+    cells: list[list[str]] = [[] for _ in groups]
+    for number, column in enumerate(comparison.columns):
+        for row, weights in zip(cells, groups.values(), strict=True):
+            interval = comparison.evidence.interval(number, weights, bounds)
+            row.append(with_interval(column.weighted(weights), interval))
+        if number:
+            tested = [comparison.evidence.difference(number, w) for w in groups.values()]
+            marks = _beyond_chance([found for found in tested if found])
+            for row, weights, found in zip(cells, groups.values(), tested, strict=True):
+                plain = column.weighted(weights) - comparison.columns[0].weighted(weights)
+                marked = found is not None and marks.pop(0)
+                row.append(_difference(plain, found, marked))
+    return [
+        [name, str(len(weights)), *row]
+        for (name, weights), row in zip(groups.items(), cells, strict=True)
+    ]
+
+
+def with_interval(score: float, found: Interval | str | None, digits: int = 1) -> str:
+    """`61.6 [60.2, 63.0]`; the score alone where there is no interval."""
+    if not isinstance(found, Interval):
+        return f"{score:.{digits}f}"
+    return f"{score:.{digits}f} [{found.lower:.{digits}f}, {found.upper:.{digits}f}]"
+
+
+def _difference(plain: float, found: Difference | None, marked: bool) -> str:
+    if found is None:
+        return signed(plain)
+    return f"{plain:+.1f} [{found.lower:+.1f}, {found.upper:+.1f}]" + (" *" if marked else "")
+
+
+def _beyond_chance(found: Sequence[Difference]) -> list[bool]:
+    """Which differences are significant, corrected for their number."""
+    import numpy as np
+
+    from xharness.statistics.multiple import holm
+
+    return [bool(p < ALPHA) for p in holm(np.array([one.p for one in found]))]
+
+
+def _at_least(p: Sequence[float]) -> int:
+    import numpy as np
+
+    from xharness.statistics.multiple import at_least
+
+    return at_least(np.array(p), ALPHA)
+
+
+def _without(comparison: Comparison) -> dict[str, list[Key]]:
+    """Cells that have no per-item outcomes, by the reason."""
+    reasons = comparison.evidence.reasons
+    return measurements.grouped(reasons, lambda key: reasons[key])
 
 
 def _mean(values: Iterable[float]) -> float:

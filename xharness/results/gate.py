@@ -24,12 +24,19 @@ from xharness.results.judging import (
     FEWEST_SEEDS,
     LEVELS,
     CellChange,
-    grouped,
     hypotheses_of,
     judge_items,
     judge_seeds,
 )
-from xharness.results.measurements import Key, Measurement, Side, first_difference, read_side
+from xharness.results.measurements import (
+    Key,
+    Measurement,
+    Side,
+    first_difference,
+    grouped,
+    read_side,
+    units_of,
+)
 from xharness.results.policy import GatePolicy
 from xharness.results.verdict import (
     ABSENT,
@@ -42,7 +49,6 @@ from xharness.results.verdict import (
 )
 from xharness.runs.folder import RunFolder
 from xharness.statistics.ratio import Floats, Terms, by_unit, change
-from xharness.statistics.units import Keys, joint_units
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -151,20 +157,17 @@ def split(baseline: Side, run: Side, shared: Iterable[Key]) -> tuple[Cells, Cell
 
 def item_changes(cells: Cells) -> dict[Key, CellChange]:
     """What changed in each cell, by the units of its task, averaged over the pairs."""
+    units = units_of({key: pairs[0][0] for key, pairs in cells.items()})
     found: dict[Key, CellChange] = {}
-    for keys in grouped(cells, lambda key: key.task).values():
-        first = [cells[key][0][0] for key in keys]
-        units, count = joint_units([Keys(cell.cluster, cell.parallel) for cell in first])
-        for key, numbers in zip(keys, units, strict=True):
-            pairs = cells[key]
-            parts = [by_unit(change(o.terms, n.terms), numbers, count) for o, n in pairs]
-            old, new = ([cell.score for cell in side] for side in zip(*pairs, strict=True))
-            found[key] = CellChange(
-                float(np.mean(old)),
-                float(np.mean(new)),
-                np.mean(parts, axis=0),
-                any(bool(_changed(*pair).any()) for pair in pairs),
-            )
+    for key, pairs in cells.items():
+        parts = [by_unit(change(o.terms, n.terms), *units[key]) for o, n in pairs]
+        old, new = ([cell.score for cell in side] for side in zip(*pairs, strict=True))
+        found[key] = CellChange(
+            float(np.mean(old)),
+            float(np.mean(new)),
+            np.mean(parts, axis=0),
+            any(bool(_changed(*pair).any()) for pair in pairs),
+        )
     return found
 
 

@@ -6,14 +6,14 @@ run is what is kept rare, not the share of wrong ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from xharness.results.measurements import Key
+from xharness.results.measurements import Key, combined, grouped
 from xharness.results.policy import GatePolicy
 from xharness.results.verdict import Judgement, Level, Mode
 from xharness.statistics.multiple import benjamini_hochberg, holm
@@ -58,13 +58,6 @@ def hypotheses_of(suite: str, keys: Sequence[Key]) -> list[Hypothesis]:
     return found + [Hypothesis("cell", str(key), {key: 1.0}) for key in keys]
 
 
-def grouped(keys: Iterable[Key], by: Callable[[Key], str]) -> dict[str, list[Key]]:
-    found: dict[str, list[Key]] = {}
-    for key in keys:
-        found.setdefault(by(key), []).append(key)
-    return found
-
-
 def judge_items(
     hypotheses: Sequence[Hypothesis],
     cells: Mapping[Key, CellChange],
@@ -77,9 +70,10 @@ def judge_items(
     from scipy.special import ndtri
 
     found: list[Judgement] = []
+    changes = {key: cell.parts for key, cell in cells.items()}
     for level in LEVELS:
         members = [h for h in hypotheses if h.level == level]
-        parts = [_combined(h, cells) for h in members]
+        parts = [np.concatenate(combined(h.weights, changes)) for h in members]
         drops = holm(np.array([drop_p(part, policy.floor) for part in parts]))
         gains = holm(np.array([drop_p(-part, policy.floor) for part in parts]))
         marks = _marks(level, [drop_p(part) for part in parts])
@@ -217,18 +211,6 @@ def _judgement(
 
 def _evenly(keys: Sequence[Key]) -> dict[Key, float]:
     return dict.fromkeys(keys, 1 / len(keys))
-
-
-def _combined(hypothesis: Hypothesis, cells: Mapping[Key, CellChange]) -> Floats:
-    """The parts of all units in the change of a mean: units belong to tasks, so that those of a
-    task are added over its languages, and tasks are put side by side."""
-    by_task = grouped(hypothesis.weights, lambda key: key.task)
-    return np.concatenate(
-        [
-            np.sum([hypothesis.weights[key] * cells[key].parts for key in keys], axis=0)
-            for keys in by_task.values()
-        ]
-    )
 
 
 def _marks(level: Level, p: Sequence[float] | Floats) -> list[bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from xharness.statistics.ratio import Terms
+    from xharness.statistics.ratio import Floats, Ints, Terms
 
 KEYS = ("id", "cluster", "parallel")
 
@@ -29,6 +29,13 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.task}/{self.language}"
+
+
+def grouped(keys: Iterable[Key], by: Callable[[Key], str]) -> dict[str, list[Key]]:
+    found: dict[str, list[Key]] = {}
+    for key in keys:
+        found.setdefault(by(key), []).append(key)
+    return found
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,35 @@ def measurement(folder: RunFolder, record: CellRecord) -> Measurement:
     )
 
 
+class Units(NamedTuple):
+    """The (N,) unit of each item, and how many units the task has in all its languages."""
+
+    numbers: Ints
+    total: int
+
+
+def units_of(cells: Mapping[Key, Measurement]) -> dict[Key, Units]:
+    """What stands or falls together in each cell: the same number in two languages of a task is
+    the same unit."""
+    from xharness.statistics.units import Keys, joint_units
+
+    found: dict[Key, Units] = {}
+    for keys in grouped(cells, lambda key: key.task).values():
+        ties = [Keys(cells[key].cluster, cells[key].parallel) for key in keys]
+        numbers, count = joint_units(ties)
+        found |= {key: Units(own, count) for key, own in zip(keys, numbers, strict=True)}
+    return found
+
+
+def combined(weights: Mapping[Key, float], parts: Mapping[Key, Floats]) -> list[Floats]:
+    """For each task the (U,) parts of its units in a weighted sum of cells: a unit's parts are
+    added over the languages, so that a paragraph in ten languages counts as one."""
+    return [
+        sum((weights[key] * parts[key] for key in keys[1:]), weights[keys[0]] * parts[keys[0]])
+        for keys in grouped(weights, lambda key: key.task).values()
+    ]
+
+
 def facts_of(record: CellRecord) -> dict[str, Any]:
     """What must be equal in two cells that are judged item by item."""
     result = record.result
@@ -176,7 +212,7 @@ def _short(value: Any) -> str:
     text = str(value)
     if len(text) == 64:
         return f"{text[:8]}..."
-    return "none" if value is None else text
+    return "none" if value in (None, "") else text
 
 
 def _answers(arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.uint32]:

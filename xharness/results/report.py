@@ -16,6 +16,7 @@ from xharness import __version__
 from xharness.cards import SuiteCard, TaskCard
 from xharness.errors import MissingExtra, NotComparable
 from xharness.plugins.roles import Source
+from xharness.records import Interval
 from xharness.results import charts
 from xharness.results.compare import (
     Column,
@@ -23,9 +24,13 @@ from xharness.results.compare import (
     compare,
     gap_table,
     mean_table,
+    over_tasks,
     remarks,
+    significance_table,
+    with_interval,
     worst_table,
 )
+from xharness.results.measurements import Key
 from xharness.results.published import published_table
 from xharness.results.table import Table, model_table
 from xharness.results.worst_items import worst_items_table
@@ -107,7 +112,9 @@ def make_report(
         sections["Families"] = [mean_table(comparison, "family")]
         sections["Scripts"] = [mean_table(comparison, "script")]
         notes = [[note] for note in remarks(comparison)]
-        sections["Comparison"] = [Table("What the comparison rests on", ["remark"], notes)]
+        basis = Table("What the comparison rests on", ["remark"], notes)
+        tests = [significance_table(comparison)] if len(columns) > 1 else []
+        sections["Comparison"] = [*tests, basis]
     sections["Cells"] = [cell_table(columns)]
     if source:
         sections["Items"] = [worst_items_table(columns, tasks, source)]
@@ -133,7 +140,7 @@ def cell_table(columns: Sequence[Column]) -> Table:
                     record.language.name,
                     record.language.family,
                     record.language.script,
-                    f"{result.score:.2f}" if result else "-",
+                    with_interval(result.score, result.interval, 2) if result else "-",
                     f"{result.n_items:,}" if result else "-",
                     record.status + (f": {why}" if why else ""),
                 ]
@@ -223,13 +230,26 @@ def _charts(
     for section, by in (("Families", "family"), ("Scripts", "script")):
         if comparison:
             rows = [
-                {"group": group, "model": column.label, "score": column.mean_over_tasks(keys)}
+                _point(comparison, number, group, keys)
                 for group, keys in comparison.groups(by).items()
-                for column in columns
+                for number in range(len(columns))
             ]
-            about = f"Mean scores by {by} and model; the table below has the numbers."
+            about = (
+                f"Mean scores by {by} and model, with 95 % intervals; the table below has the "
+                "numbers."
+            )
             specs[f"chart-{len(specs)}"] = (section, charts.dot_plot(about, by, rows, names))
     return specs
+
+
+def _point(
+    comparison: Comparison, number: int, group: str, keys: Sequence[Key]
+) -> dict[str, object]:
+    weights, column = over_tasks(keys), comparison.columns[number]
+    point = {"group": group, "model": column.label, "score": column.weighted(weights)}
+    found = comparison.evidence.interval(number, weights)
+    bounds = {"lower": found.lower, "upper": found.upper} if isinstance(found, Interval) else {}
+    return {**point, **bounds}
 
 
 def _section(name: str, tables: Iterable[Table], specs: Specs) -> str:

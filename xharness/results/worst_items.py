@@ -14,6 +14,7 @@ from xharness.data.measured import items_sha256
 from xharness.errors import DataError, MissingData
 from xharness.plugins.roles import Source
 from xharness.results.compare import Column
+from xharness.results.measurements import Key
 from xharness.results.table import Table
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def worst_items_table(
 
 
 def _rows(column: Column, task: TaskCard, language: str, source: Source) -> list[list[str]]:
-    record = column.cells[task.name, language]
+    record = column.cells[Key(task.name, language)]
     data = load_for_evaluation(source, task, language, record.task.split)
     if record.data is None or items_sha256(_cut(data, record.limit)) != record.data.items_sha256:
         raise DataError("they are not the items of the data at hand")

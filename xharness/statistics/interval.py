@@ -6,7 +6,8 @@ Source of the choice: coverage of binary, clustered and micro-F1 scores at the s
 
 from __future__ import annotations
 
-from math import sqrt
+from collections.abc import Sequence
+from math import inf, sqrt
 
 import numpy as np
 
@@ -36,17 +37,40 @@ def interval(terms: Terms, clusters: Ints, level: float = LEVEL) -> Interval | s
         method = "clopper-pearson" if exact else "wilson"
         return Interval(method, "item", count, level, TOP * lower, TOP * upper)
     unit = "item" if single else "cluster"
-    if count < FEW:
-        return f"{count} {unit}s are too few (below {FEW})"
     parts = by_unit(influence(terms), clusters, count)
-    error = standard_error(parts)
-    if error < 1e-12:
-        return f"all {unit}s score the same"
+    return interval_of_sum(terms.ratio(), [parts], unit, level)
+
+
+def interval_of_sum(
+    score: float,
+    parts: Sequence[Floats],
+    unit: str,
+    level: float = LEVEL,
+    bounds: tuple[float, float] = (0.0, TOP),
+) -> Interval | str:
+    """The interval of a weighted sum of scores, or why there is none.
+
+    parts   for each task, whose items are independent of the others', the (U,) weighted influences
+            summed over its units.
+    bounds  that the score can't leave.
+
+    t, for several tasks with the degrees of freedom of Welch and Satterthwaite.
+    """
     from scipy.special import stdtrit
 
-    reach = float(stdtrit(count - 1, 0.5 + level / 2)) * error
-    score = terms.ratio()
-    lower, upper = max(0.0, score - reach), min(TOP, score + reach)
+    count = sum(map(len, parts))
+    variances = [standard_error(part) ** 2 if len(part) > 1 else inf for part in parts]
+    total = sum(variances)
+    if count < FEW or not total < inf:
+        return f"{count} {unit}s are too few (below {FEW})"
+    if sqrt(total) < 1e-12:
+        return f"all {unit}s score the same"
+    degrees = [len(part) - 1 for part in parts]
+    freedom = total**2 / sum(v**2 / d for v, d in zip(variances, degrees, strict=True))
+    if freedom < FEW - 1.5:
+        return f"too few {unit}s (like {freedom + 1:.0f}, below {FEW}) make most of the difference"
+    reach = float(stdtrit(freedom, 0.5 + level / 2)) * sqrt(total)
+    lower, upper = max(bounds[0], score - reach), min(bounds[1], score + reach)
     return Interval("t", unit, count, level, lower, upper)
 
 

@@ -1,0 +1,132 @@
+"""Intervals and tests of means, against scipy's own and by how often they cover the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, sem, t, ttest_ind
+
+from xharness.records import Interval
+from xharness.results.evidence import Difference, Evidence
+from xharness.results.measurements import Key, Measurement, units_of
+from xharness.statistics.ratio import Floats, Terms
+
+
+def cell(scores: Floats, parallel: bool = False) -> Measurement:
+    count = len(scores)
+    ids = np.array([f"{i:05}" for i in range(count)])
+    return Measurement(
+        facts={},
+        weights=None,
+        score=float(scores.mean()),
+        terms=Terms(scores.astype(np.float64), np.ones(count)),
+        answers=np.zeros(count, np.uint32),
+        ids=ids,
+        cluster=ids,
+        parallel=ids if parallel else np.full(count, ""),
+    )
+
+
+def evidence(*models: dict[Key, Measurement]) -> Evidence:
+    return Evidence(models, {}, units_of(models[0]))
+
+
+def evenly(cells: dict[Key, Measurement]) -> dict[Key, float]:
+    return dict.fromkeys(cells, 1 / len(cells))
+
+
+def width(cells: dict[Key, Measurement]) -> float:
+    found = evidence(cells).interval(0, evenly(cells))
+    assert isinstance(found, Interval), found
+    return found.upper - found.lower
+
+
+def test_copies_of_a_parallel_language_narrow_nothing() -> None:
+    scores = np.random.default_rng(0).uniform(0, 100, 200)
+    one = {Key("t", "en"): cell(scores)}
+    copies = {Key("t", f"l{i}"): cell(scores, parallel=True) for i in range(9)}
+    apart = {Key("t", f"l{i}"): cell(scores) for i in range(9)}
+    assert width(copies) == pytest.approx(width(one))
+    assert width(apart) == pytest.approx(width(one) / 3, rel=0.02)  # t has more degrees of freedom
+
+
+def test_what_one_task_has_over_another_is_welchs_interval() -> None:
+    generator = np.random.default_rng(1)
+    first, other = generator.normal(60, 9, 80), generator.normal(55, 25, 45)
+    cells = {Key("a", "en"): cell(first), Key("b", "en"): cell(other)}
+    weights = {Key("a", "en"): 1.0, Key("b", "en"): -1.0}
+    found = evidence(cells).interval(0, weights, bounds=(-100.0, 100.0))
+    theirs = ttest_ind(first, other, equal_var=False).confidence_interval()
+    assert isinstance(found, Interval)
+    assert (found.lower, found.upper) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_a_gap_on_parallel_items_is_a_paired_interval() -> None:
+    generator = np.random.default_rng(2)
+    english = generator.uniform(0, 100, 90)
+    others = [np.clip(english - 10 + generator.normal(0, 5, 90), 0, 100) for _ in range(2)]
+    cells = {Key("t", "en"): cell(english, parallel=True)}
+    cells |= {Key("t", f"l{i}"): cell(o, parallel=True) for i, o in enumerate(others)}
+    weights = {Key("t", "en"): 1.0, Key("t", "l0"): -0.5, Key("t", "l1"): -0.5}
+    gaps = english - np.mean(others, axis=0)
+    found = evidence(cells).interval(0, weights, bounds=(-100.0, 100.0))
+    assert isinstance(found, Interval)
+    expected = t.interval(0.95, 89, gaps.mean(), sem(gaps))
+    assert (found.lower, found.upper) == pytest.approx(expected)
+
+
+def test_where_units_are_few_there_is_no_interval_but_the_reason() -> None:
+    generator = np.random.default_rng(3)
+    few = {Key("t", "en"): cell(generator.uniform(0, 100, 29))}
+    assert evidence(few).interval(0, evenly(few)) == "29 items are too few (below 30)"
+    # A small task decides here: its 10 items make nearly all of the variance.
+    both = {Key("a", "en"): cell(generator.uniform(0, 100, 10))}
+    both |= {Key("b", "en"): cell(generator.uniform(49, 51, 500))}
+    assert "too few units" in str(evidence(both).interval(0, evenly(both)))
+
+
+def test_a_difference_is_mcnemars_test_and_turns_round() -> None:
+    right = np.repeat([100.0, 0.0], [70, 30])
+    better = right.copy()
+    better[70:85] = 100.0  # 15 won
+    better[:4] = 0.0  # 4 lost
+    key = Key("t", "en")
+    both = evidence({key: cell(right)}, {key: cell(better)})
+    found = both.difference(1, {key: 1.0})
+    assert found is not None
+    assert found.change == pytest.approx(11.0)
+    assert found.p == pytest.approx(binomtest(15, 19).pvalue)
+    assert found.upper - found.change == pytest.approx(1.959964 * np.sqrt(19), abs=1e-4)
+    turned = evidence({key: cell(better)}, {key: cell(right)}).difference(1, {key: 1.0})
+    assert turned == pytest.approx(
+        Difference(-found.change, -found.upper, -found.lower, found.gain_p, found.drop_p)
+    )
+
+
+def test_a_cell_without_outcomes_costs_what_it_takes_part_in() -> None:
+    cells = {Key("t", "en"): cell(np.arange(100.0))}
+    lacking = Key("u", "en")
+    some = Evidence([cells, cells], {lacking: "the metric is a secret"}, units_of(cells))
+    weights = {Key("t", "en"): 0.5, lacking: 0.5}
+    assert some.interval(0, weights) == "the metric is a secret"
+    assert some.difference(1, weights) is None
+    assert isinstance(some.interval(0, {Key("t", "en"): 1.0}), Interval)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("correlation", [0.3, 0.7])
+def test_the_mean_of_parallel_languages_covers_the_truth(correlation: float) -> None:
+    generator = np.random.default_rng(4)
+    covered, draws, languages, items = 0, 400, 8, 300
+    for _ in range(draws):
+        shared = generator.standard_normal(items)
+        own = generator.standard_normal((languages, items))
+        margins = np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own
+        cells = {
+            Key("t", f"l{i}"): cell(np.where(row > -0.6744898, 100.0, 0.0), parallel=True)
+            for i, row in enumerate(margins)
+        }
+        found = evidence(cells).interval(0, evenly(cells))
+        assert isinstance(found, Interval)
+        covered += found.lower <= 75.0 <= found.upper
+    assert abs(covered / draws - 0.95) < 3 * np.sqrt(0.95 * 0.05 / draws)
