@@ -43,7 +43,7 @@ class Baseline(msgspec.Struct, frozen=True):
     """The reference that runs are judged against, small enough to be read in a review.
 
     outcomes  name and digest of the file with per-item outcomes, which lies beside it.
-    versions  of the libraries that made it.
+    versions  of the libraries and of the tokenizer that made it.
     """
 
     schema: str

@@ -61,7 +61,8 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Side:
-    """One model's measurements by cell and seed, and why others are not there."""
+    """One model's measurements by cell and seed, and why others are not there; `versions` are
+    those of libraries and of the tokenizer."""
 
     model: str
     suite: str
@@ -106,7 +107,14 @@ def read_side(folders: Sequence[RunFolder], model: str | None = None) -> Side:
             bad[key, record.seed] = record
             continue
         cells.setdefault(key, {})[record.seed] = measurement(folder, record)
-    return Side(model, runs[0].suite, runs[0].versions, cells, bad)
+    own = [record for _, record in records if record.model.name == model]
+    return Side(model, runs[0].suite, {**runs[0].versions, **_tokenizer(own)}, cells, bad)
+
+
+def _tokenizer(records: Sequence[CellRecord]) -> dict[str, str]:
+    """The first digits of its digest: it is no weight, but changes results like a library."""
+    named = {str(record.model.backbone.get("tokenizer_sha256", "")) for record in records}
+    return {"tokenizer": ", ".join(sorted(one[:12] for one in named))} if "" not in named else {}
 
 
 def measurement(folder: RunFolder, record: CellRecord) -> Measurement:
