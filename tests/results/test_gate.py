@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
@@ -39,7 +40,7 @@ from xharness.results.judging import CellChange, hypotheses_of, judge_items
 from xharness.results.measurements import Key, read_side
 from xharness.results.policy import GatePolicy, read_policy
 from xharness.results.verdict import Judgement, Verdict
-from xharness.runs.folder import RunFolder, cell_id
+from xharness.runs.folder import RunFolder, cell_id, npz_bytes
 
 PAIRS = TaskCard(
     name="pairs", kind="classification", description="", languages=["en", "de"],
@@ -407,9 +408,27 @@ def test_a_spoilt_run_is_one_sentence(baseline: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"the record says 81.0000, its per-item file gives 80.00"):
         gate(baseline, run, GatePolicy())
     record.write_text(whole)
-    (run / "items/toy/pairs/de.npz").unlink()
+    items = run / "items/toy/pairs/de.npz"
+    outcomes = dict(np.load(items))
+    for spoilt, said in (
+        (b"no zip", "de.npz is no npz file of plain arrays"),
+        (npz_bytes({n: a for n, a in outcomes.items() if n != "correct"}), "does not have id, "),
+        (npz_bytes({**outcomes, "correct": outcomes["correct"][:9]}), "does not have id, "),
+        (npz_bytes({**outcomes, "correct": np.full(200, np.nan)}), "are not finite"),
+    ):
+        items.write_bytes(spoilt)
+        digest_of = {"items": hashlib.sha256(spoilt).hexdigest()}
+        record.write_text(json.dumps({**json.loads(whole), **digest_of}))
+        with pytest.raises(DataError, match=said):
+            gate(baseline, run, GatePolicy())
+    record.write_text(whole)
     with pytest.raises(DataError, match=r"is not the file that the record of toy/pairs/de names"):
         gate(baseline, run, GatePolicy())
+    items.unlink()
+    with pytest.raises(DataError, match=r"is missing, which the record of toy/pairs/de names"):
+        gate(baseline, run, GatePolicy())
+    with pytest.raises(DataError, match=r"there is no .*nwe. Did you mean 'new'"):
+        gate(baseline, tmp_path / "nwe", GatePolicy())
 
 
 def test_baselines_are_refused_that_would_hide_something(tmp_path: Path) -> None:
@@ -437,6 +456,9 @@ def test_baselines_are_refused_that_would_hide_something(tmp_path: Path) -> None
         ("[tool.xharness.gate]\nflor = 1", "Did you mean 'floor'?"),
         ("[tool.xharness.gate]\nalpha = 2.0", ":2: alpha is 2.0"),
         ("[tool.xharness.gate]\nalpha = 'x'", "Expected `float`, got `str`"),
+        ("[tool.xharness.gate]\nfloor = inf", ":2: floor is inf"),
+        ("[tool.xharness.gate.tolerance]\ncell = -1.0", ":2: cell is -1.0"),
+        ("[tool.xharness]\ngate = 3", ":2: [tool.xharness.gate] is a table"),
         ("[tool.xharness.gate.tolerance]\ncel = 1.0", "Did you mean 'cell'?"),
         ("[tool.xharness.gate", "pyproject.toml: "),
     ],
@@ -563,3 +585,25 @@ def test_files_of_others_are_not_replaced(run_cli: Run, tmp_path: Path) -> None:
     assert run_cli("gate", "old", "--baseline", "base.json", "--force")[0] == 0
     code, _, err = run_cli("baseline", "create", "old", "-o", "base.json")
     assert (code, "--force replaces it" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["gate", "old", "-b", "base.json", "--junit", "file/x"], "file: "),
+        (["gate", "old", "-b", "base.json", "-o", "folder", "--force"], "folder: Is a directory"),
+        (["gate", "old", "-b", "base.json", "--seed-sd", "nan"], "--seed-sd is nan"),
+        (["gate", "old", "-b", "old"], "A baseline is a file that ends in .json"),
+        (["baseline", "create", "old", "-o", "file/x"], "file"),
+        (["baseline", "create", "old", "old", "-o", "x"], "in more than one of the runs"),
+    ],
+)
+def test_what_can_not_be_is_one_sentence(
+    run_cli: Run, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    base(tmp_path, write_run(tmp_path / "old", rarely))
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    code, _, err = run_cli(*arguments)
+    assert (code, said in err, len(err.splitlines())) == (2, True, 1), err
+    assert (tmp_path / "file").read_text() == "mine"

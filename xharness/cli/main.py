@@ -38,6 +38,8 @@ COMMANDS = {
     "plugins": "List the plugins, and why one is left out.",
 }
 INTERRUPTED, TERMINATED, INTERNAL = 130, 143, 3
+# A path that was named is not what it must be; other errors of the system may be bugs of ours.
+UNUSABLE = (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 
 
 class LazyGroup(click.Group):
@@ -97,6 +99,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except XharnessError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
+    except UNUSABLE as error:
+        click.echo(f"Error: {error.filename2 or error.filename}: {error.strerror}", err=True)
+        sys.exit(XharnessError.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted. Finished cells stay; the same command goes on.", err=True)
         sys.exit(INTERRUPTED)

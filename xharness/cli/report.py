@@ -39,7 +39,7 @@ def command(
     from xharness.results.compare import columns_of
     from xharness.results.report import make_report
     from xharness.runner.context import open_source
-    from xharness.runs.folder import RunFolder
+    from xharness.runs.folder import RunFolder, write_whole
 
     if output.suffix not in SUFFIXES:
         raise XharnessError(f"--output {str(output)!r} must end in {' or '.join(SUFFIXES)}")
@@ -52,5 +52,5 @@ def command(
     source = open_source(data, registry) if data else None
     report = make_report(columns, suite, catalogue.tasks, source, published)
     text = report.html() if output.suffix == ".html" else report.markdown()
-    output.write_text(text, encoding="utf-8")
+    write_whole(output, text.encode())
     click.echo(f"{output} ({len(text) / 1e6:.1f} MB)")

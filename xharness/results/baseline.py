@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,7 +13,7 @@ import msgspec
 from xharness.cards import digest
 from xharness.errors import DataError, NotComparable, Refused
 from xharness.results.measurements import Key, Measurement, Side, first_difference
-from xharness.runs.folder import check_schema, json_bytes, npz_bytes, write_whole
+from xharness.runs.folder import check_schema, json_bytes, npz_bytes, read_npz, write_whole
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -97,8 +96,6 @@ def write_baseline(path: Path, side: Side, reason: str, force: bool = False) -> 
 def read_baseline(path: Path) -> tuple[Baseline, Side]:
     """Raises DataError when the file is none, is of another schema, was edited by hand, or its
     per-item outcomes are not the ones that it names."""
-    import numpy as np
-
     if not path.is_file():
         hint = "" if path.suffix == ".json" else " A baseline is a file that ends in .json."
         raise DataError(f"no baseline {path}: make one with xharness baseline create.{hint}")
@@ -119,9 +116,8 @@ def read_baseline(path: Path) -> tuple[Baseline, Side]:
             f"{packed} is not the file that {path.name} names by its digest: one of the two was "
             "changed or fetched without the other"
         )
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        arrays = dict(stored)
-    if str(arrays["summary"]) != _summary(baseline):
+    arrays = read_npz(packed, content)
+    if str(arrays.get("summary")) != _summary(baseline):
         raise DataError(
             f"{path} was edited: it is not what it was when its per-item outcomes were written. "
             "Restore it, or make a new one with xharness baseline create."

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from xharness.cards import digest
+from xharness.errors import DataError
 from xharness.records import CellRecord, RunRecord
 from xharness.runs.leaderboard import model_key
 
@@ -48,7 +49,10 @@ def to_eee(run: RunRecord, records: Sequence[CellRecord]) -> dict[str, str]:
 
 def _eee_record(run: RunRecord, name: str, cells: Sequence[CellRecord]) -> dict[str, Any]:
     model = cells[0].model
-    timestamp = str(int(datetime.fromisoformat(run.started).timestamp()))
+    try:
+        timestamp = str(int(datetime.fromisoformat(run.started).timestamp()))
+    except ValueError as error:
+        raise DataError(f"the run record says that it started at {run.started!r}") from error
     identity = f"{UNKNOWN}/{_portable(name)}"
     backbone = model.backbone.get("id")
     return {

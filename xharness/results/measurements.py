@@ -118,8 +118,8 @@ def _tokenizer(records: Sequence[CellRecord]) -> dict[str, str]:
 
 
 def measurement(folder: RunFolder, record: CellRecord) -> Measurement:
-    """Raises DataError when the per-item file is missing, changed, not finite or does not give
-    the record's score."""
+    """Raises DataError when the per-item file is missing, changed, lacks something, is not finite
+    or does not give the record's score."""
     import numpy as np
 
     from xharness.statistics.ratio import Terms, terms_of
@@ -132,6 +132,12 @@ def measurement(folder: RunFolder, record: CellRecord) -> Measurement:
             "wrote it; so it can't be judged item by item. Run it again."
         )
     arrays = folder.read_items(record)
+    needed = [*KEYS, *result.ratio.of, *result.ratio.per]
+    if {len(arrays.get(name, ())) for name in needed} != {result.n_items}:
+        raise DataError(
+            f"{where}: its per-item file does not have {', '.join(needed)} of its "
+            f"{result.n_items:,} items. Run it again."
+        )
     order = np.argsort(arrays["id"], kind="stable")
     terms = Terms(*(side[order] for side in terms_of(result.ratio, arrays, len(order))))
     score = terms.ratio()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,7 +57,7 @@ def read_policy(
     Raises CardError, with file and line, for a key that is unknown or a value that makes no sense.
     """
     policy = _in_file(path) if path.is_file() else GatePolicy()
-    if seed_sd is not None and seed_sd <= 0:
+    if seed_sd is not None and not 0 < seed_sd < inf:
         raise CardError(f"--seed-sd is {seed_sd}, which makes no sense")
     return msgspec.structs.replace(
         policy,
@@ -66,13 +67,15 @@ def read_policy(
 
 
 def _in_file(path: Path) -> GatePolicy:
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         found: Any = msgspec.toml.decode(text)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CardError(f"{path}: {error}") from error
     for name in TABLE.split("."):
         found = found.get(name, {}) if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        raise CardError(f"{path}:{_line(text, 'gate')}: [{TABLE}] is a table of settings")
     _check_keys(path, text, found, GatePolicy)
     _check_keys(path, text, found.get("tolerance", {}), Tolerance)
     try:
@@ -81,14 +84,16 @@ def _in_file(path: Path) -> GatePolicy:
         raise CardError(f"{path}:{_line(text, TABLE)}: [{TABLE}]: {error}") from error
     bounds = {
         "alpha": 0 < policy.alpha < 1,
-        "floor": policy.floor >= 0,
+        "floor": 0 <= policy.floor < inf,
         "hard_limit": policy.hard_limit > 0,
         "hard_limit_errors": policy.hard_limit_errors >= 0,
-        "seed_sd": policy.seed_sd is None or policy.seed_sd > 0,
+        "seed_sd": policy.seed_sd is None or 0 < policy.seed_sd < inf,
     }
+    values = msgspec.structs.asdict(policy) | msgspec.structs.asdict(policy.tolerance)
+    bounds |= {level: values[level] >= 0 for level in Tolerance.__struct_fields__}
     for name, fits in bounds.items():
         if not fits:
-            value = getattr(policy, name)
+            value = values[name]
             raise CardError(f"{path}:{_line(text, name)}: {name} is {value}, which makes no sense")
     return policy
 

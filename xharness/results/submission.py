@@ -72,6 +72,8 @@ def _of_one_model(run: RunFolder, model: str | None) -> dict[tuple[str, str], Ce
         by_model.setdefault(model_key(record), {})[key] = record
     if model is None and len(by_model) == 1:
         return next(iter(by_model.values()))
+    if not by_model:
+        raise DataError(f"{run.path} has no cell records: nothing was run there yet")
     if model is None:
         raise Refused(
             f"{run.path} has {len(by_model)} models; name one with --model: {', '.join(by_model)}"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from filelock import FileLock, Timeout
 
-from xharness.errors import DataError, Refused
+from xharness.errors import DataError, Refused, did_you_mean
 from xharness.records import CELL_SCHEMA, DEFAULT_SEED, RUN_SCHEMA, CellRecord, RunRecord
 
 if TYPE_CHECKING:
@@ -90,14 +92,13 @@ class RunFolder:
 
     def read_items(self, record: CellRecord) -> dict[str, npt.NDArray[Any]]:
         """The per-item arrays of a cell. Raises DataError when they are not the record's."""
-        import numpy as np
-
         path = self.path / "items" / f"{record.id}.npz"
-        content = path.read_bytes() if path.is_file() else b""
+        if not path.is_file():
+            raise DataError(f"{path} is missing, which the record of {record.id} names")
+        content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != record.items:
             raise DataError(f"{path} is not the file that the record of {record.id} names")
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            return dict(stored)
+        return read_npz(path, content)
 
     def records(self) -> list[CellRecord]:
         """All cell records, in the order of their ids."""
@@ -113,6 +114,10 @@ class RunFolder:
 
     def read_run(self) -> RunRecord:
         path = self.path / "run.json"
+        if not self.path.exists():
+            around = self.path.resolve().parent
+            near = [p.parent.name for p in around.glob("*/run.json")]
+            raise DataError(f"there is no {self.path}.{did_you_mean(self.path.name, near)}")
         if not path.is_file():
             raise DataError(f"{self.path} is no run folder: it has no run.json")
         try:
@@ -178,6 +183,17 @@ def check_schema(path: Path, expected: str, found: str | None = None) -> None:
 def json_bytes(value: Any) -> bytes:
     """A struct or plain value as it is written to files."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def read_npz(path: Path, content: bytes) -> dict[str, npt.NDArray[Any]]:
+    """The arrays in the bytes of a file. Raises DataError when they are no npz of plain arrays."""
+    import numpy as np
+
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            return dict(stored)
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} is no npz file of plain arrays") from error
 
 
 def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
