@@ -141,9 +141,10 @@ def test_nothing_comparable_is_refused_with_the_first_difference(
     one, few = column(runs["one"]), column(runs["few"])
     suite = catalogue.suite("xtreme-r")
     other = [
-        msgspec.structs.replace(r, comparable_hash=f"0{r.comparable_hash}") for r in few.records
+        msgspec.structs.replace(r, comparable_hash=f"0{r.comparable_hash}", measured={})
+        for r in few.records
     ]
-    with pytest.raises(NotComparable, match="comparable_hash, of which an older") as refused:
+    with pytest.raises(NotComparable, match="comparable_hash, of which an older record") as refused:
         compare([one, Column("few", few.run, other)], suite)
     assert refused.value.exit_code == 4
     apart = Column("few", few.run, [r for r in few.records if r.task.name == "xnli"])
@@ -256,7 +257,9 @@ def test_records_of_an_older_version_are_compared_without_tests(
     old = []
     for column in apart:
         records = [
-            msgspec.structs.replace(r, result=msgspec.structs.replace(r.result, ratio=None))
+            msgspec.structs.replace(
+                r, result=msgspec.structs.replace(r.result, ratio=None), measured={}
+            )
             for r in column.records
             if r.result
         ]

@@ -123,7 +123,7 @@ def test_all_cells_are_in_the_table(page: str, columns: list[Column]) -> None:
     assert head[:3] == ["model", "task", "code"]
     assert len(rows) == sum(len(column.records) for column in columns) == 2 * 192
     score = next(row[6] for row in rows if row[:3] == ["first", "xnli", "sw"])
-    assert score == "83.33"
+    assert score == "83.33 [35.88, 99.58]"  # Clopper and Pearson's for 5 of 6
     state = next(row[8] for row in rows if row[0] != "first" and row[1:3] == ["xnli", "sw"])
     assert state.startswith("skipped: no prediction file")
 
@@ -159,7 +159,7 @@ def test_runs_that_are_not_comparable_have_a_page_that_says_so(
     columns: list[Column], catalogue: Catalogue
 ) -> None:
     first, _ = columns
-    apart = [msgspec.structs.replace(r, comparable_hash=f"{r.id}") for r in first.records]
+    apart = [msgspec.structs.replace(r, measured={"split": r.id}) for r in first.records]
     both = [first, Column("other", first.run, apart)]
     report = make_report(both, catalogue.suite("xtreme-r"), catalogue.tasks)
     assert "will not compare first, other" in report.sections["Comparison"][0].rows[0][0]

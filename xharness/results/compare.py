@@ -133,11 +133,12 @@ def compare(columns: Sequence[Column], suite: SuiteCard) -> Comparison:
 
 def first_difference(one: CellRecord, other: CellRecord) -> str | None:
     """The first thing in which two cells measured differently, or None."""
+    if not (one.measured and other.measured):
+        equal = one.comparable_hash == other.comparable_hash
+        return None if equal else "comparable_hash, of which an older record says no more"
     found = measurements.first_difference(facts_of(one), facts_of(other))
     if found is None:
-        if one.comparable_hash == other.comparable_hash:
-            return None
-        return "comparable_hash, of which an older version's record says no more"
+        return None
     counts = [record.result.n_items for record in (one, other) if record.result]
     before, after = counts[0], counts[-1]
     return f"{found} ({before:,} items against {after:,})" if before != after else found

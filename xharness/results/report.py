@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from xharness import __version__
@@ -39,6 +41,10 @@ _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; "
     "img-src data:"
 )
+
+
+_IS_NUMBER = re.compile(r"[+-]?[\d,]*\.?\d+($| [\[(*])|-$|withheld$|$")
+_INTERVAL = re.compile(r"(\[.*\])")
 
 
 @dataclass(frozen=True)
@@ -268,11 +274,13 @@ def _section(name: str, tables: Iterable[Table], specs: Specs) -> str:
 
 
 def _table(table: Table, id: str) -> str:
+    numbers = [all(map(_IS_NUMBER.match, column)) for column in zip(*table.rows, strict=True)]
+    kinds = [' class="number"' if is_number else "" for is_number in numbers]
     heads = "".join(
-        f'<th scope="col"><button type="button">{html.escape(head)}</button></th>'
-        for head in table.heads
+        f'<th scope="col"{kind}><button type="button">{html.escape(head)}</button></th>'
+        for head, kind in zip_longest(table.heads, kinds, fillvalue="")
     )
-    rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in table.rows)
+    rows = "".join(f"<tr>{''.join(map(_cell, row, kinds))}</tr>\n" for row in table.rows)
     said = "".join(f"<li>{html.escape(remark)}</li>" for remark in table.remarks)
     title = html.escape(table.title)
     filter = ""
@@ -291,9 +299,13 @@ def _table(table: Table, id: str) -> str:
     )
 
 
-def _cell(text: str) -> str:
-    words = ' class="words"' if len(text) > 30 else ""
-    return f"<td{words}>{html.escape(text)}</td>"
+def _cell(text: str, kind: str) -> str:
+    if not kind and len(text) > 30:
+        kind = ' class="words"'
+    shown = html.escape(text)
+    if "number" in kind:
+        shown = _INTERVAL.sub(r'<span class="muted">\1</span>', shown)
+    return f"<td{kind}>{shown}</td>"
 
 
 def _chart_scripts() -> str:
