@@ -83,6 +83,10 @@ def dot_plot(
     """A row for each group, a dot for each model; `rows` have `group`, `model` and `score`, and
     `lower` and `upper` where there is an interval."""
     several = len(models) > 1
+    scores: dict[str, list[float]] = {}
+    for row in rows:
+        scores.setdefault(row["group"], []).append(row["score"])
+    best_first = sorted(scores, key=lambda group: -sum(scores[group]) / len(scores[group]))
     return _spec(
         description,
         rows,
@@ -92,7 +96,7 @@ def dot_plot(
             "y": {
                 "field": "group",
                 "type": "nominal",
-                "sort": {"field": "score", "op": "mean", "order": "descending"},
+                "sort": best_first,
                 "axis": {"title": by, "grid": True},
             },
             "yOffset": {"field": "model", "type": "nominal", "sort": list(models)},
