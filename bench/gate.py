@@ -213,7 +213,7 @@ def simulate(
 
 def _terms(scores: Floats, rows: npt.NDArray[np.int64], size: int) -> Terms:
     return Terms(
-        np.bincount(rows, weights=scores, minlength=size),
+        np.bincount(rows, weights=scores, minlength=size).astype(np.float64),
         np.bincount(rows, minlength=size).astype(np.float64),
     )
 

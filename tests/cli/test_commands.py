@@ -54,7 +54,7 @@ def evaluate(run: Run, world: World, *arguments: object) -> tuple[int, str, str]
         (["eval", "--data", "sample:x"], "source 'sample' takes nothing after the colon"),
         (["eval", "--data", "hub:a/b@main"], "'a/b@main' is not REPO@COMMIT"),
         (["eval", "--device", "gpu9"], "--device 'gpu9' can't be used here"),
-        (["show", "nowhere"], "nowhere is no run folder: it has no run.json"),
+        (["show", "nowhere"], "there is no run folder nowhere"),
         (["list", "taskz"], "taskz"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

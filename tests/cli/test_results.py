@@ -178,7 +178,7 @@ def test_a_spoilt_record_is_one_sentence(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["compare", "nowhere"], "nowhere is no run folder: it has no run.json"),
+        (["compare", "nowhere"], "there is no run folder nowhere"),
         (["compare", "run", "run/../run"], "is named twice"),
         (["report", "run", "-o", "report.pdf"], "must end in .html or .md"),
         (["report", "run", "--data", "nowhere"], "--data 'nowhere' is no folder"),
@@ -218,7 +218,7 @@ def test_different_measurements_end_with_their_own_exit_code(
     for path in (tmp_path / "other/cells").rglob("*.json"):
         record = json.loads(path.read_text())
         if record["comparable_hash"]:
-            record["data"]["gold_sha256"] = "0" * 64
+            record["measured"]["gold"] = "0" * 64
             record["comparable_hash"] = "0" * 64
             path.write_text(json.dumps(record))
     code, _, err = run("compare", "run", "other")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from xharness.cards import digest
+from xharness.errors import DataError
 from xharness.records import Interval
 from xharness.results.measurements import first_difference, read_side
-from xharness.runs.folder import RunFolder
+from xharness.runs.folder import RunFolder, npz_bytes, read_npz
 from xharness.statistics.interval import interval
 from xharness.statistics.ratio import number, terms_of
 
@@ -46,6 +48,21 @@ def test_tasks_have_their_own_weights_and_languages_share_them(toy_run: Path) ->
         weights.setdefault(key.task, set()).add(by_seed[42].weights)
     assert all(len(found) == 1 for found in weights.values())
     assert len({next(iter(found)) for found in weights.values()}) == len(weights) == 5
+
+
+def test_outcomes_are_read_as_numpy_reads_them(toy_run: Path, tmp_path: Path) -> None:
+    columns_first = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    kinds = {"f": columns_first, "u": np.array(["", "é"]), "s": np.array("x"), "none": np.zeros(0)}
+    (tmp_path / "odd.npz").write_bytes(npz_bytes(kinds))
+    for path in [*toy_run.rglob("*.npz"), tmp_path / "odd.npz"]:
+        ours = read_npz(path, path.read_bytes())
+        theirs = dict(np.load(path))
+        assert ours.keys() == theirs.keys()
+        for name, array in theirs.items():
+            np.testing.assert_array_equal(ours[name], array, strict=True)
+    (tmp_path / "code.npz").write_bytes(npz_bytes({"o": np.array([{}, None])}))
+    with pytest.raises(DataError, match="no npz file of plain arrays"):
+        read_npz(tmp_path / "code.npz", (tmp_path / "code.npz").read_bytes())
 
 
 def test_the_first_difference_is_named_in_words() -> None:
