@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
 
 from xharness.builtin import open_registry
 from xharness.cards import Catalogue
@@ -38,6 +39,9 @@ from xharness.statistics.ratio import Terms, by_unit, change
 Floats = npt.NDArray[np.float64]
 ACCURACY = 0.75
 PARAGRAPH = 5  # questions
+# Margins below zero that earn some points, and how many: an answer with half of the words has an F1
+# of 50 and no exact match.
+PARTIAL = {"span": (0.5, 25.0), "ranking": (0.4, 50.0)}
 WORDS = {"chunks": 12, "entities": 1.5}  # in a sentence, on average
 SEED_SD = {"task": 0.4, "language": 0.2, "cell": 0.5}
 SEED_CHURN = 0.12
@@ -198,8 +202,7 @@ def simulate(
             if cluster > 1:
                 own = np.sqrt(0.8) * own + np.sqrt(0.2) * normal(int(owners[-1]) + 1)[owners]
             margins.append(own)
-        loss = drop / 100 * hit(task, language, where)
-        lower = float(ndtri(ACCURACY) - ndtri(ACCURACY - loss))
+        lower = margin_lost(task.kind, drop * hit(task, language, where))
         rho = correlation(churn)
         old = margins[0] + ndtri(ACCURACY)
         new = rho * margins[0] + np.sqrt(1 - rho * rho) * margins[1] + ndtri(ACCURACY) - lower
@@ -220,12 +223,21 @@ def _terms(scores: Floats, rows: npt.NDArray[np.int64], size: int) -> Terms:
 
 def credit(kind: str, margins: Floats) -> Floats:
     """Points of items: whole, none, and for answers and rankings what lies between."""
-    scores = np.where(margins > 0, 100.0, 0.0)
-    if kind == "span":  # half the words are right: an F1 of 50 and no exact match
-        scores[(margins <= 0) & (margins > -0.5)] = 25.0
-    if kind == "ranking":
-        scores[(margins <= 0) & (margins > -0.4)] = 50.0
-    return scores
+    width, points = PARTIAL.get(kind, (0.0, 0.0))
+    return np.where(margins > 0, 100.0, np.where(margins > -width, points, 0.0))
+
+
+@cache
+def margin_lost(kind: str, drop: float) -> float:
+    """What all margins must lose for the true mean score to drop by that many points."""
+    width, points = PARTIAL.get(kind, (0.0, 0.0))
+
+    def lost(shift: float) -> float:
+        at = ndtri(ACCURACY) - np.array([0.0, shift])
+        before, after = (100 - points) * ndtr(at) + points * ndtr(at + width)
+        return float(before - after)
+
+    return float(brentq(lambda shift: lost(shift) - drop, -1e-9, 1.0))
 
 
 @cache
