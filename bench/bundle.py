@@ -12,6 +12,7 @@ import argparse
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -66,11 +67,11 @@ def main() -> None:
         sys.exit(f"Error: {error}")
 
 
-def collect(runs: list[Path], data: str) -> None:
+def collect(runs: list[Path], data: str, include: Sequence[Path] = ()) -> None:
     """Copies the checkpoints that the runs' records name, and writes the index. Raises Refused when
     one is not in the cache, is not this program's for that data, or is too large."""
     registry = open_registry()
-    catalogue = Catalogue.load(registry.card_folders())
+    catalogue = Catalogue.load([*registry.card_folders(), *include])
     made: list[Bundle] = []
     for run in map(RunFolder, runs):
         request = msgspec.convert(run.read_run().request, Request)
