@@ -112,7 +112,8 @@ def bundle(jobs: list[Job], request: Request, records: list[CellRecord]) -> Bund
         for part in one.parts
         for name in (part.task.combines or [part.task.name])
     }
-    command = ["xharness", "eval", "--model", job.card.name, "--recipe", phase.recipe.name]
+    recipe = request.recipe or str(job.card.recipe)
+    command = ["xharness", "eval", "--model", job.card.name, "--recipe", recipe]
     command += ["--tasks", ",".join(request.tasks)] if request.tasks else []
     command += ["--data", "FOLDER", "--train", "missing"]
     return Bundle(
@@ -120,6 +121,7 @@ def bundle(jobs: list[Job], request: Request, records: list[CellRecord]) -> Bund
         tasks=names,
         card=bundled.identity(job.card),
         backbone=job.context.identify(job.card)["weights_sha256"],
+        recipe=recipe,
         files={path.name: sha256([path]) for path in sorted(folder.iterdir())},
         lineage=[
             PhaseRecord(p.name, p.recipe, p.seed, p.address, file_records(p.files), list(p.notes))

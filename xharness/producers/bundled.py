@@ -38,6 +38,7 @@ class Bundle(Strict, frozen=True):
     tasks     those that the model is evaluated on with it.
     card      `identity` of the model's card, `backbone` the digest of the backbone's weights:
               another card or backbone is another model.
+    recipe    that was asked for; phases tell what the card adjusted of it.
     files     name -> SHA-256 of what lies in the checkpoint's folder.
     licences  task that was trained on -> licence of its data.
     scores    by task, on the data that `command` trains on and evaluates.
@@ -47,6 +48,7 @@ class Bundle(Strict, frozen=True):
     tasks: list[str]
     card: str
     backbone: str
+    recipe: str
     files: dict[str, str]
     lineage: list[PhaseRecord]
     licences: dict[str, str]
@@ -56,10 +58,6 @@ class Bundle(Strict, frozen=True):
     @property
     def address(self) -> str:
         return self.lineage[-1].address
-
-    @property
-    def recipe(self) -> str:
-        return self.lineage[-1].recipe.name
 
     def phases(self, tasks: Mapping[str, TaskCard]) -> list[Phase]:
         """The lineage as it was trained. What only a training needs of a phase (sampling shares,
