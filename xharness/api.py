@@ -28,7 +28,7 @@ def evaluate(
     output   the run folder; cells that are done in it are not run again.
     include  folders with more cards.
     request  what else `xharness.runner.plan.Request` holds: suite, tasks, languages, data,
-             limit, seeds, split, backbone, recipe, train, device, dtype, batch_tokens.
+             limit, seeds, split, backbone, recipe, train, checkpoints, device, dtype, batch_tokens.
     """
     folder = RunFolder(Path(output))
     plan, registry = _plan(models, include, request, folder)
@@ -47,7 +47,9 @@ def train(
     **request: object,
 ) -> int:
     """Trains what the models lack, and returns the number of trainings."""
-    plan, registry = _plan(models, include, request | {"train": "missing"}, None)
+    plan, registry = _plan(
+        models, include, {**request, "train": "missing", "checkpoints": "trained"}, None
+    )
     return runner.train(plan, registry)
 
 

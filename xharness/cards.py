@@ -148,6 +148,7 @@ class TaskCard(Strict, frozen=True):
     """A dataset with languages and a metric.
 
     kind          what is asked of a model; the evaluator that bears this name.
+    origin        where its makers publish it, and under what `licence`.
     data          split -> the layouts it may have; the first that a folder holds is read.
     hub           split -> its copy on the Hugging Face Hub.
     sizes         split -> number of items as published, one for all languages or by language.
@@ -173,6 +174,8 @@ class TaskCard(Strict, frozen=True):
     metric: str
     official: list[str]
     score: list[str]
+    origin: str = ""
+    licence: str = ""
     version: int = 1
     split: str = "test"
     fallback: str | None = None

@@ -18,6 +18,9 @@ CELL_SCHEMA = "xharness.cell/1"
 RUN_SCHEMA = "xharness.run/1"
 LEADERBOARD_SCHEMA = "xharness.leaderboard/1"
 DEFAULT_SEED = 42
+# The source of the bundled sample, and what must be said wherever its scores are shown.
+SAMPLE = "sample"
+NOT_BENCHMARK = "bundled sample, not benchmark scores"
 
 
 class File(msgspec.Struct, frozen=True):
@@ -197,6 +200,7 @@ class OwnBoard(msgspec.Struct, frozen=True):
     missing     TASK/LANG -> why there is no score.
     notes       what qualifies scores -> the cells that it holds for.
     comparable  cell id -> digest of what was measured.
+    data        what was evaluated on, `comparable_with` whose scores these may be compared with.
     """
 
     schema: str
@@ -207,6 +211,8 @@ class OwnBoard(msgspec.Struct, frozen=True):
     missing: dict[str, str]
     notes: dict[str, list[str]]
     comparable: dict[str, str]
+    data: str = ""
+    comparable_with: str = ""
 
 
 class Leaderboard(msgspec.Struct, frozen=True):

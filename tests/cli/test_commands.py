@@ -267,5 +267,5 @@ def test_an_intermediate_task_without_data_is_said(run: Run, data_root: Path, wo
     common = ["-t", "tatoeba", "--data", data_root, "--backbone", world.backbone]
     code, _, err = run("train", "-m", "stilts-qqp-mnli-race", *common)
     assert code == 2
-    assert "no file for race train en below" in err
+    assert "no file for race train en: looked for" in err
     assert "there is nothing to train for: the plan has no cell that can be run" in err

@@ -311,7 +311,7 @@ def test_all_tasks_that_lack_data_are_named(world: World) -> None:
     add_model(world, "licensed", intermediate={"tasks": ["toy-pairs", "ccg", "race"]})
     plan = plan_for(world, "licensed", tasks=["toy-tags"])
     reason = str(plan.cells[0].reason)
-    assert reason.startswith("no file for ccg train en below")
+    assert reason.startswith("no file for ccg train en: looked for ")
     assert reason.endswith("(2 tasks lack data: ccg, race)")
 
 

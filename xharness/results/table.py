@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from xharness.cards import SuiteCard, TaskCard
-from xharness.records import CellRecord
-from xharness.runs.leaderboard import leaderboard, model_key, suite_languages
+from xharness.records import NOT_BENCHMARK, SAMPLE, CellRecord
+from xharness.runs.leaderboard import comparability, leaderboard, model_key, suite_languages
 
 GROUPINGS: Mapping[str, Callable[[CellRecord], str]] = {
     "language": lambda record: record.language.code,
@@ -22,12 +22,14 @@ GROUPINGS: Mapping[str, Callable[[CellRecord], str]] = {
 
 @dataclass(frozen=True)
 class Table:
-    """A title, column heads, rows of text (the first column names the row) and remarks."""
+    """A title, column heads, rows of text (the first column names the row) and remarks; `facts`
+    join them in JSON."""
 
     title: str
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
     remarks: Sequence[str] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def render(self, form: str) -> str:
         """As `text`, `markdown`, `csv` or `json`."""
@@ -53,7 +55,7 @@ class Table:
     def plain(self) -> dict[str, object]:
         """The table as plain values."""
         rows = [dict(zip(self.heads, row, strict=True)) for row in self.rows]
-        return {"title": self.title, "rows": rows, "remarks": list(self.remarks)}
+        return {"title": self.title, **self.facts, "rows": rows, "remarks": list(self.remarks)}
 
     def text(self) -> str:
         """Aligned columns without lines, for pipes and logs."""
@@ -74,6 +76,11 @@ def render_all(tables: Sequence[Table], form: str) -> str:
     if form == "json":
         return _indented([table.plain() for table in tables])
     return "\n\n".join(table.render(form) for table in tables)
+
+
+def heading(suite: str, data: str) -> str:
+    """`data` is what was evaluated on, as `--data` names it."""
+    return f"{suite} on {NOT_BENCHMARK if data == SAMPLE else data}"
 
 
 def task_table(
@@ -103,12 +110,15 @@ def model_table(
         languages = suite_languages(suite, task)
         cells = [_task_cell(task, languages, models[model]) for model in models]
         rows.append([name, "+".join(task.score), *cells])
+    for group, members in suite.groups.items():
+        if set(members) == set(suite.tasks):  # the official total, where the suite has one
+            found = [boards[model].get(group) for model in models]
+            rows.append([group, "official", *map(_total, found)])
     for average in suite.averages:
         totals = [boards[m]["xharness"]["totals"][average.name]["value"] for m in models]
-        rows.append(
-            [average.name, "ours", *("withheld" if t is None else _number(t) for t in totals)]
-        )
-    return Table(title, ["task", "score", *models], rows, remarks(records))
+        rows.append([average.name, "ours", *map(_total, totals)])
+    heads = ["task", "score", *models]
+    return Table(title, heads, rows, remarks(records), comparability(records))
 
 
 def grouped_table(title: str, by: str, suite: SuiteCard, records: Sequence[CellRecord]) -> Table:
@@ -129,7 +139,7 @@ def grouped_table(title: str, by: str, suite: SuiteCard, records: Sequence[CellR
         means = [_number(sum(those) / len(those)) if those else "" for those in found]
         rows.append([group or "unknown", *means])
     heads = [name if len(models) == 1 else f"{model}:{name}" for model, name in columns]
-    return Table(title, [by, *heads], rows, remarks(records))
+    return Table(title, [by, *heads], rows, remarks(records), comparability(records))
 
 
 def remarks(records: Sequence[CellRecord]) -> list[str]:
@@ -145,6 +155,10 @@ def remarks(records: Sequence[CellRecord]) -> list[str]:
             found.setdefault(f"{record.status}: {why}", []).append(
                 f"{where}/{record.language.code}"
             )
+            continue
+        if record.data and record.data.source == SAMPLE:  # the title says what these scores are
+            for note in (n for n in record.data.notes if n != NOT_BENCHMARK):
+                found.setdefault(note, []).append(f"{where}/{record.language.code}")
             continue
         for phase in record.model.lineage:
             for note in phase.notes:
@@ -180,6 +194,10 @@ def _markdown_row(cells: Sequence[str]) -> str:
 
 def _indented(value: object) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def _total(value: float | None) -> str:
+    return "withheld" if value is None else _number(value)
 
 
 def _number(value: float) -> str:

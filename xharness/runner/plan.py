@@ -27,7 +27,8 @@ from xharness.errors import (
     XharnessError,
 )
 from xharness.plugins.roles import Context, Phase, Producer, Source
-from xharness.records import CellRecord
+from xharness.producers import bundled
+from xharness.records import NOT_BENCHMARK, SAMPLE, CellRecord
 from xharness.runs.folder import RunFolder, cell_id
 from xharness.runs.leaderboard import suite_languages
 
@@ -40,7 +41,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for, as the command line or `xharness.evaluate` said it.
 
     limit         items per language: a count, or a share below 1.
-    train         `missing` trains what has no checkpoint, `never` makes that an error.
+    train         `missing` trains what has no checkpoint, `never` makes that an error; None is
+                  `missing` on the bundled sample, where trainings are short, else `never`.
+    checkpoints   `bundled` takes those that come with the package, `trained` those in the cache;
+                  None takes bundled ones for the bundled sample, where there are some.
     batch_tokens  tokens of one forward pass; None lets the model choose.
     """
 
@@ -54,7 +58,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     split: str | None = None
     backbone: str | None = None
     recipe: str | None = None
-    train: str = "never"
+    train: str | None = None
+    checkpoints: str | None = None
     device: str = "auto"
     dtype: str = "fp32"
     batch_tokens: int | None = None
@@ -83,7 +88,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Job:
-    """Cells that share one loaded model."""
+    """Cells that share one loaded model; `bundled` if it is made from a bundled checkpoint."""
 
     card: ModelCard
     task: TaskCard
@@ -91,6 +96,7 @@ class Job:
     lineage: Sequence[Phase]
     context: Context
     cells: Sequence[Cell]
+    bundled: bool = False
 
     @property
     def pending(self) -> list[Cell]:
@@ -110,6 +116,11 @@ class Plan:
     def cells(self) -> list[Cell]:
         return [cell for job in self.jobs for cell in job.cells]
 
+    @property
+    def on_sample(self) -> bool:
+        """Whether the scores are no benchmark scores because the bundled sample is evaluated."""
+        return self.request.data == SAMPLE
+
     def trainings(self) -> list[tuple[Job, list[Phase]]]:
         """For each phase that is to be trained, one job that needs it and the lineage up to it;
         phases that several jobs share come once."""
@@ -123,7 +134,8 @@ class Plan:
     def require_checkpoints(self) -> None:
         """Raises XharnessError, naming the command that trains, when checkpoints are missing."""
         trainings = self.trainings()
-        if self.request.train == "missing" or not trainings:
+        train = self.request.train or ("missing" if self.on_sample else "never")
+        if train == "missing" or not trainings:
             return
         models = dict.fromkeys(job.card.name for job, _ in trainings)
         tasks = dict.fromkeys(
@@ -143,15 +155,20 @@ class Plan:
         done = sum(cell.done is not None for cell in cells)
         models = dict.fromkeys(job.card.name for job in self.jobs)
         tasks = dict.fromkeys(job.task.name for job in self.jobs)
+        data = NOT_BENCHMARK if self.on_sample else self.request.data
         lines = [
-            f"{self.suite.name} on {self.request.data}: {len(cells)} cells "
+            f"{self.suite.name} on {data}: {len(cells)} cells "
             f"({', '.join(models)}; {len(tasks)} tasks): {len(pending)} to run, {done} done, "
             f"{len(cells) - len(pending) - done} without data"
         ]
+        if ready := [job for job in self.jobs if job.bundled and job.pending]:
+            names = ", ".join(dict.fromkeys(job.task.name for job in ready))
+            lines.append(f"bundled checkpoints for {names} (docs/bundled.md)")
         for _, lineage in self.trainings():
             phase = lineage[-1]
             after = f" after {lineage[-2].name}" if len(lineage) > 1 else ""
-            noted = f" [{'; '.join(phase.notes)}]" if phase.notes else ""
+            notes = [note for note in phase.notes if note != NOT_BENCHMARK]
+            noted = f" [{'; '.join(notes)}]" if notes else ""
             recipes = ", ".join(dict.fromkeys(part.recipe.name for part in phase.parts))
             lines.append(f"train {phase.name}{after}, recipe {recipes}{noted}")
         for job in self.jobs:
@@ -288,10 +305,19 @@ def _job(
 ) -> Job:
     lineage: list[Phase] = []
     reason = None
+    bundle = None
+    if request.checkpoints == "bundled" or (request.checkpoints is None and request.data == SAMPLE):
+        bundle = bundled.find(card, task, request.recipe, context)
     try:
-        lineage = producer.lineage(card, task, context)
+        if bundle:
+            lineage = bundle.phases(context.tasks)
+            context = replace(context, checkpoints=bundled.FOLDER)
+        else:
+            lineage = producer.lineage(card, task, context)
     except (MissingData, Refused) as error:
         reason = str(error)
+    if request.checkpoints == "bundled" and not bundle and (lineage or reason):
+        raise bundled.none_for(card, task)
     shared: dict[str, Any] = {}
     if not reason and any(isinstance(found, Loaded) for found in data.values()):
         identified = producer.identify(card, task, context)
@@ -308,7 +334,7 @@ def _job(
         record = folder.read_cell(identity) if folder else None
         done = record if record and _still_valid(record, inputs, task, folder) else None
         cells.append(Cell(identity, language, found.data, found.measured, inputs, done))
-    return Job(card, task, producer, lineage, context, cells)
+    return Job(card, task, producer, lineage, context, cells, bundle is not None)
 
 
 def _inputs(

@@ -15,13 +15,31 @@ from typing import Any
 import msgspec
 
 from xharness.cards import SuiteCard, TaskCard
-from xharness.records import DEFAULT_SEED, LEADERBOARD_SCHEMA, CellRecord, OwnBoard, Total
+from xharness.records import (
+    DEFAULT_SEED,
+    LEADERBOARD_SCHEMA,
+    NOT_BENCHMARK,
+    SAMPLE,
+    CellRecord,
+    OwnBoard,
+    Total,
+)
 
 
 def model_key(record: CellRecord) -> str:
     """A leaderboard is about one model and one training seed."""
     seed = "" if record.seed == DEFAULT_SEED else f"#{record.seed}"
     return f"{record.model.name}{seed}"
+
+
+def comparability(records: Iterable[CellRecord]) -> dict[str, str]:
+    """What was evaluated on (`data`), and whose scores they may be compared with
+    (`comparable_with`)."""
+    sources = sorted({record.data.source for record in records if record.data})
+    if SAMPLE in sources:
+        return {"data": NOT_BENCHMARK, "comparable_with": "runs on the bundled sample alone"}
+    same = "cells whose `comparable_hash` is the same; `notes` says what makes others differ"
+    return {"data": ", ".join(sources), "comparable_with": same}
 
 
 def suite_languages(suite: SuiteCard, task: TaskCard) -> list[str]:
@@ -80,6 +98,7 @@ def leaderboard(
         missing=missing,
         notes=_notes(records),
         comparable={r.id: r.comparable_hash for r in records if r.comparable_hash},
+        **comparability(records),
     )
     return official | {"xharness": msgspec.to_builtins(own)}
 

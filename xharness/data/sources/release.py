@@ -97,7 +97,7 @@ class ReleaseFolder:
             )
         if not found:
             raise MissingData(
-                f"no file for {task.name} {split} {language} below {self.root}: looked for "
+                f"no file for {task.name} {split} {language}: looked for "
                 f"{' and '.join(wanted) or 'nothing, the card names none'}"
             )
         if len(found) > 1:
@@ -120,13 +120,13 @@ class ReleaseFolder:
         read = self._read(task, found, split, language)
         if not read.items:
             where = f"{task.name} {split} {language}"
-            problem = f"{where}: no item for {language!r} in {_listed(found.paths)}"
+            problem = f"{where}: no item for {language!r} in {_listed(self.root, found.paths)}"
             # A file of several languages may lack this one; one of its own without items is broken.
             several = found.layout.path == fill_in(found.layout.path, language)
             raise MissingData(problem) if several and read.files[0].bytes else DataError(problem)
         if found.stand_ins:
             read.notes.append(f"stand-in: {', '.join(path.name for path in found.stand_ins)}")
-        place = _listed((*found.paths, *found.stand_ins))
+        place = _listed(self.root, (*found.paths, *found.stand_ins))
         data = assemble(task, split, language, read.items, read.pool, read.files, read.notes, place)
         if POOL not in task.data or split == "train":
             return data
@@ -187,7 +187,7 @@ class ReleaseFolder:
                 if isinstance(item, Query) and item.parallel:
                     pool.targets.setdefault(item.parallel, []).extend(item.targets)
         if not candidates:
-            raise MissingData(f"no pool for {task.name} below {self.root}")
+            raise MissingData(f"no pool for {task.name}")
         pool.candidates = tuple(candidates)
         if absent:
             pool.notes.append(f"pool without {', '.join(absent)}")
@@ -304,6 +304,6 @@ def _as_one(pattern: str, files: Sequence[FileDigest]) -> FileDigest:
     return FileDigest(pattern, digest, sum(f.bytes for f in files), sum(f.rows for f in files))
 
 
-def _listed(paths: Sequence[Path]) -> str:
-    shown = ", ".join(str(path) for path in paths[:MOST_LISTED])
+def _listed(root: Path, paths: Sequence[Path]) -> str:
+    shown = ", ".join(path.relative_to(root).as_posix() for path in paths[:MOST_LISTED])
     return shown + (f" and {len(paths) - MOST_LISTED:,} more" if len(paths) > MOST_LISTED else "")

@@ -19,8 +19,8 @@ from xharness.data.sample import official_files, texts
 from xharness.data.sample.official_files import FORMATS, Part
 from xharness.data.sources.release import ReleaseFolder
 from xharness.plugins.roles import Reader
+from xharness.records import NOT_BENCHMARK, SAMPLE
 
-NOTE = "bundled sample, not benchmark scores"
 _LAYOUT = "files"
 
 
@@ -39,7 +39,7 @@ class Sample:
 
     Raises CardError when the package's own files do not read."""
 
-    name = "sample"
+    name = SAMPLE
 
     def __init__(self, reader: Callable[[str], Reader]) -> None:
         self._folder = ReleaseFolder(release_folder(cache_folder() / "sample"), reader)
@@ -48,7 +48,7 @@ class Sample:
         """As `ReleaseFolder.load`; each dataset is noted to be of the sample, and its size is not
         compared with what was published."""
         data = self._folder.load(msgspec.structs.replace(task, sizes={}), split, language)
-        return replace(data, notes=(NOTE, *data.notes))
+        return replace(data, notes=(NOT_BENCHMARK, *data.notes))
 
 
 def release_folder(parent: Path) -> Path:
