@@ -119,7 +119,8 @@ class RunFolder:
         if not self.path.exists():
             around = self.path.resolve().parent
             near = [p.parent.name for p in around.glob("*/run.json")]
-            raise DataError(f"there is no run folder {self.path}.{did_you_mean(self.path.name, near)}")
+            meant = did_you_mean(self.path.name, near)
+            raise DataError(f"there is no run folder {self.path}.{meant}")
         if not path.is_file():
             raise DataError(f"{self.path} is no run folder: it has no run.json")
         try:
