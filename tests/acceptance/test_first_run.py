@@ -144,6 +144,11 @@ def test_without_a_terminal_lines_are_plain(world: World, tmp_path: Path) -> Non
     table = json.loads(again.stdout)
     assert (table["data"], table["comparable_with"]) == (NOT_BENCHMARK, board["comparable_with"])
     assert NOT_BENCHMARK in table["title"]
+    report = [sys.executable, "-m", "xharness", "report", "run", "-o", "report.md"]
+    subprocess.run(
+        report, cwd=tmp_path, env=environment(tmp_path / "cache"), check=True, timeout=300
+    )
+    assert f"xtreme-r, by task: {NOT_BENCHMARK}" in (tmp_path / "report.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -18,7 +18,7 @@ from xharness import __version__
 from xharness.cards import SuiteCard, TaskCard
 from xharness.errors import MissingExtra, NotComparable
 from xharness.plugins.roles import Source
-from xharness.records import Interval
+from xharness.records import NOT_BENCHMARK, Interval
 from xharness.results import charts
 from xharness.results.compare import (
     Column,
@@ -36,6 +36,7 @@ from xharness.results.measurements import Key
 from xharness.results.published import published_table
 from xharness.results.table import Table, model_table
 from xharness.results.worst_items import worst_items_table
+from xharness.runs.leaderboard import comparability
 
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; "
@@ -107,7 +108,10 @@ def make_report(
     models = {column.label: column.records for column in columns}
     scored = {task for column in columns for task, _ in column.cells}
     shown = [task for task in suite.tasks if task in scored]
-    sections = {"Leaderboard": [model_table(f"{suite.name}, by task", suite, tasks, models)]}
+    facts = comparability(record for cells in models.values() for record in cells)
+    sample = f": {NOT_BENCHMARK}" if facts["data"] == NOT_BENCHMARK else ""
+    title = f"{suite.name}, by task{sample}"
+    sections = {"Leaderboard": [model_table(title, suite, tasks, models)]}
     comparison = None
     try:
         comparison = compare(columns, suite)
