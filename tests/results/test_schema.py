@@ -14,11 +14,20 @@ from xharness.results.schema import TYPES, json_schema
 GOLDEN = Path(__file__).parents[1] / "golden" / "schema"
 
 
+def unworded(schema: Any) -> Any:
+    """A schema without its descriptions, which may be reworded."""
+    if isinstance(schema, dict):
+        keys = [key for key in schema if key != "description" or isinstance(schema[key], dict)]
+        return {key: unworded(schema[key]) for key in keys}
+    return [unworded(each) for each in schema] if isinstance(schema, list) else schema
+
+
 @pytest.mark.parametrize("name", TYPES)
 def test_a_schema_changes_with_its_version_only(name: str) -> None:
     """New keys may be added: then write the file anew with `xharness schema NAME`. Another meaning,
     unit or type wants another number in the schema's name."""
-    assert json_schema(name) == (GOLDEN / f"{name}.json").read_text().rstrip("\n")
+    stored = json.loads((GOLDEN / f"{name}.json").read_text())
+    assert unworded(json.loads(json_schema(name))) == unworded(stored)
 
 
 @pytest.mark.parametrize("name", TYPES)
