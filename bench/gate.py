@@ -203,7 +203,7 @@ def simulate(
                 own = np.sqrt(0.8) * own + np.sqrt(0.2) * normal(int(owners[-1]) + 1)[owners]
             margins.append(own)
         lower = margin_lost(task.kind, drop * hit(task, language, where))
-        rho = correlation(churn)
+        rho = correlation(task.kind, churn)
         old = margins[0] + ndtri(ACCURACY)
         new = rho * margins[0] + np.sqrt(1 - rho * rho) * margins[1] + ndtri(ACCURACY) - lower
         terms = [_terms(credit(task.kind, side), rows, size) for side in (old, new)]
@@ -241,16 +241,16 @@ def margin_lost(kind: str, drop: float) -> float:
 
 
 @cache
-def correlation(churn: float) -> float:
-    """Of old and new margins, so that this share of outcomes changes."""
+def correlation(kind: str, churn: float) -> float:
+    """Of old and new margins, so that this share of outcomes changes (of words, where sentences
+    are tagged)."""
     one, other = np.random.default_rng(0).standard_normal((2, 1_000_000))
     bound = float(ndtri(ACCURACY))
+    old = credit(kind, one + bound)
     low, high = 0.0, 1.0
     for _ in range(30):
         rho = (low + high) / 2
-        changed = (
-            (one + bound > 0) != (rho * one + np.sqrt(1 - rho**2) * other + bound > 0)
-        ).mean()
+        changed = (old != credit(kind, rho * one + np.sqrt(1 - rho**2) * other + bound)).mean()
         low, high = (rho, high) if changed > churn else (low, rho)
     return rho
 
