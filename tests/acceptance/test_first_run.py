@@ -35,6 +35,7 @@ INTERRUPTER = """
 import os, signal
 from xharness import hookimpl
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 finished = 0
 
 @hookimpl
