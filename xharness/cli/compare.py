@@ -6,19 +6,13 @@ from pathlib import Path
 
 import click
 
-from xharness.cli.options import include_option
+from xharness.cli.options import format_option, include_option
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--published", is_flag=True, help="Add figures from papers, marked as such.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "markdown", "json"]),
-    default="text",
-    show_default=True,
-)
+@format_option("text", "markdown", "json")
 @include_option
 def command(runs: tuple[Path, ...], published: bool, form: str, include: tuple[Path, ...]) -> None:
     """Compare the models in the run folders RUNS; the first is the reference.

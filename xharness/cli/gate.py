@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from xharness.cli.options import format_option
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -29,13 +31,7 @@ import click
 @click.option("--seed-sd", type=float, help="Points by which seeds move a score, for few seeds.")
 @click.option("--github", is_flag=True, envvar="GITHUB_ACTIONS", help="Print annotations.")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "markdown", "json"]),
-    default="text",
-    show_default=True,
-)
+@format_option("text", "markdown", "json")
 def command(
     run: Path,
     baseline: Path,
@@ -52,7 +48,6 @@ def command(
     Exit code 0: nothing regressed; 1: something did, or cells failed; 4: the two did not measure
     the same; 5: they have no cell in common. Settings: [tool.xharness.gate] in pyproject.toml.
     """
-
     from xharness.results import verdict_views as views
     from xharness.results.gate import gate
     from xharness.results.policy import read_policy

@@ -27,6 +27,19 @@ include_option = click.option(
     help="Folder with more cards; repeatable.",
 )
 
+
+def format_option(*forms: str, help: str | None = None) -> Callable[[F], F]:
+    """`--format`, the first form as the default; the command gets it as `form`."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(forms),
+        default=forms[0],
+        show_default=True,
+        help=help,
+    )
+
+
 data_option = click.option(
     "--data",
     "-d",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from xharness.cli.options import include_option
+from xharness.cli.options import format_option, include_option
 
 
 @click.command()
@@ -17,12 +17,12 @@ from xharness.cli.options import include_option
 @click.option("--data", "-d", help="Release folder with the gold.  [default: $XHARNESS_DATA]")
 @click.option("--suite", "-s", default="xtreme-r", show_default=True, help="Suite.")
 @click.option("--name", help="What to call the model.  [default: the folder's name]")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "markdown", "csv", "json", "official"]),
-    default="text",
-    show_default=True,
+@format_option(
+    "text",
+    "markdown",
+    "csv",
+    "json",
+    "official",
     help="`official` is the structure of the official scorer's output file.",
 )
 @click.option(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from xharness.cli.options import include_option
+from xharness.cli.options import format_option, include_option
 
 
 @click.command()
@@ -18,13 +18,7 @@ from xharness.cli.options import include_option
     show_default=True,
     help="What the rows are.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "markdown", "csv", "json"]),
-    default="text",
-    show_default=True,
-)
+@format_option("text", "markdown", "csv", "json")
 @include_option
 def command(run: Path, by: str, form: str, include: tuple[Path, ...]) -> None:
     """Show the results in the run folder RUN."""
