@@ -148,9 +148,9 @@ class Passes(NamedTuple):
     """What a micro-batch costs: passes forward, those whose graph is gone back through to the
     parameters, and those that are gone back through to a perturbation alone."""
 
-    forward: int = 1
-    backward: int = 1
-    gradients: int = 0
+    forward: float = 1
+    backward: float = 1
+    gradients: float = 0
 
     @property
     def cost(self) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from xharness.cards import Catalogue, ModelCard, Recipe, Sizes
-from xharness.plugins.roles import Context, Phase
+from xharness.plugins.roles import Context, Passes, Phase
 from xharness.runner.plan import Plan
 
 FLOAT = 4  # bytes; weights, gradients and AdamW's two moments are kept in fp32
@@ -28,7 +28,7 @@ class Cost(NamedTuple):
 
     @property
     def plain_steps(self) -> float:
-        return (self.forward + 2 * self.backward + self.gradients) / 3
+        return Passes(self.forward, self.backward, self.gradients).cost
 
 
 def costs(plan: Plan, catalogue: Catalogue) -> str:
