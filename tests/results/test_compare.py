@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from xharness.cards import Catalogue
 from xharness.errors import DataError, NotComparable, Refused
+from xharness.results.columns import Column, columns_of, models_of
 from xharness.results.compare import (
-    Column,
-    columns_of,
     compare,
     first_difference,
     gap_table,
@@ -26,6 +25,7 @@ from xharness.results.compare import (
     tables,
     worst_table,
 )
+from xharness.results.measurements import Key
 from xharness.results.published import published, published_table
 from xharness.runs.folder import RunFolder
 
@@ -268,3 +268,44 @@ def test_records_of_an_older_version_are_compared_without_tests(
     rows = {row[0]: row for row in mean_table(comparison, "language").rows}
     assert rows["sw"] == ["sw", "1", "80.0", "53.0", "-27.0"]
     assert "3 cells without intervals and tests: an older version wrote" in remarks(comparison)[-2]
+
+
+def of_seed(seed: int, column: Column) -> Column:
+    records = [msgspec.structs.replace(r, seed=seed) for r in column.records]
+    return Column(f"{column.label}#{seed}", column.run, records)
+
+
+def test_seeds_of_one_model_are_one_model(apart: list[Column], catalogue: Catalogue) -> None:
+    first, second = apart
+    seeds = [first, of_seed(1, first), of_seed(2, first), second]
+    comparison = compare(seeds, catalogue.suite("xtreme-r"))
+    assert [model.label for model in comparison.models] == ["first (3 seeds)", "second"]
+    rows = {row[0]: row for row in mean_table(comparison, "language").rows}
+    assert rows["sw"][2].startswith("80.0 [")
+    assert rows["sw"][4] == "-27.0 [-38.3, -15.7] *"  # seeds that agree widen nothing
+    assert any("over seeds as well as items: first (3 seeds)" in r for r in remarks(comparison))
+
+
+def test_what_differs_by_more_than_the_seed_stays_apart(apart: list[Column]) -> None:
+    first, second = apart
+    otherwise = [
+        msgspec.structs.replace(r, seed=1, model=msgspec.structs.replace(r.model, dtype="float16"))
+        for r in first.records
+    ]
+    columns = [first, first, Column("half", first.run, otherwise), of_seed(1, second)]
+    assert [[c.label for c in m.columns] for m in models_of(columns)] == [
+        ["first"],
+        ["first"],
+        ["half"],
+        ["second#1"],
+    ]
+
+
+def test_a_mean_over_seeds_is_that_of_their_scores(apart: list[Column]) -> None:
+    first, second = apart
+    renamed = [
+        msgspec.structs.replace(r, seed=1, model=first.records[0].model) for r in second.records
+    ]
+    (model,) = models_of([first, Column("first#1", second.run, renamed)])
+    assert model.score(Key("xnli", "sw")) == pytest.approx((80.0 + 53.0) / 2)
+    assert model.weighted({Key("xnli", "sw"): 1.0, Key("xnli", "en"): -1.0}) == pytest.approx(-13.5)

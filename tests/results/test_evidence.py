@@ -28,7 +28,7 @@ def cell(scores: Floats, parallel: bool = False) -> Measurement:
 
 
 def evidence(*models: dict[Key, Measurement]) -> Evidence:
-    return Evidence(models, {}, units_of(models[0]))
+    return Evidence([[model] for model in models], {}, units_of(models[0]))
 
 
 def evenly(cells: dict[Key, Measurement]) -> dict[Key, float]:
@@ -92,12 +92,12 @@ def test_a_difference_is_mcnemars_test_and_turns_round() -> None:
     better[:4] = 0.0  # 4 lost
     key = Key("t", "en")
     both = evidence({key: cell(right)}, {key: cell(better)})
-    found = both.difference(1, {key: 1.0})
+    (found,) = both.differences(1, [{key: 1.0}])
     assert found is not None
     assert found.change == pytest.approx(11.0)
     assert found.p == pytest.approx(binomtest(15, 19).pvalue)
     assert found.upper - found.change == pytest.approx(1.959964 * np.sqrt(19), abs=1e-4)
-    turned = evidence({key: cell(better)}, {key: cell(right)}).difference(1, {key: 1.0})
+    (turned,) = evidence({key: cell(better)}, {key: cell(right)}).differences(1, [{key: 1.0}])
     assert turned == pytest.approx(
         Difference(-found.change, -found.upper, -found.lower, found.gain_p, found.drop_p)
     )
@@ -106,10 +106,10 @@ def test_a_difference_is_mcnemars_test_and_turns_round() -> None:
 def test_a_cell_without_outcomes_costs_what_it_takes_part_in() -> None:
     cells = {Key("t", "en"): cell(np.arange(100.0))}
     lacking = Key("u", "en")
-    some = Evidence([cells, cells], {lacking: "the metric is a secret"}, units_of(cells))
+    some = Evidence([[cells], [cells]], {lacking: "the metric is a secret"}, units_of(cells))
     weights = {Key("t", "en"): 0.5, lacking: 0.5}
     assert some.interval(0, weights) == "the metric is a secret"
-    assert some.difference(1, weights) is None
+    assert some.differences(1, [weights]) == [None]
     assert isinstance(some.interval(0, {Key("t", "en"): 1.0}), Interval)
 
 
@@ -130,3 +130,105 @@ def test_the_mean_of_parallel_languages_covers_the_truth(correlation: float) -> 
         assert isinstance(found, Interval)
         covered += found.lower <= 75.0 <= found.upper
     assert abs(covered / draws - 0.95) < 3 * np.sqrt(0.95 * 0.05 / draws)
+
+
+def seeds_and_items(
+    generator: np.random.Generator, mean: float, seed_sd: float, seeds: int, easy: Floats
+) -> list[dict[Key, Measurement]]:
+    """Each seed's right and wrong answers in a task of 8 languages: `easy` (items,) is what an
+    item is better than the mean by, whoever answers."""
+    found = []
+    for _ in range(seeds):
+        moved = mean + generator.normal(0, seed_sd)
+        found.append(
+            {
+                Key("t", f"l{i}"): cell(
+                    100.0 * (generator.uniform(0, 100, len(easy)) < moved + easy), parallel=True
+                )
+                for i in range(8)
+            }
+        )
+    return found
+
+
+def test_copies_of_a_seed_add_nothing() -> None:
+    generator = np.random.default_rng(5)
+    easy = generator.normal(0, 15, 200)
+    ((old,), (new,)) = (seeds_and_items(generator, m, 0, 1, easy) for m in (60, 65))
+    weights = evenly(old)
+    once, thrice = evidence(old, new), Evidence([[old] * 3, [new] * 3], {}, units_of(old))
+    ((one,), (three,)) = (e.differences(1, [weights]) for e in (once, thrice))
+    assert one
+    assert three
+    assert three[:3] == pytest.approx(one[:3])
+    assert three.p == pytest.approx(one.p, abs=0.002)  # t's and the sign-flip test's
+    assert thrice.interval(1, weights) == once.interval(1, weights)
+
+
+def test_an_interval_over_seeds_alone_is_students() -> None:
+    scores = np.array([61.0, 63.0, 68.0])
+    seeds = [{Key("t", "en"): cell(s + np.tile([-1e-6, 1e-6], 50))} for s in scores]
+    found = Evidence([seeds], {}, units_of(seeds[0])).interval(0, evenly(seeds[0]))
+    assert isinstance(found, Interval)
+    assert (found.lower, found.upper) == pytest.approx(
+        t.interval(0.95, 2, scores.mean(), sem(scores)), abs=1e-4
+    )
+
+
+def test_seeds_and_items_err_together_as_in_a_bootstrap_of_both() -> None:
+    generator = np.random.default_rng(6)
+    easy = generator.normal(0, 15, 300)
+    sides = [seeds_and_items(generator, m, 2.0, 30, easy) for m in (60, 63)]
+    weights = evenly(sides[0][0])
+    (found,) = Evidence(sides, {}, units_of(sides[0][0])).differences(1, [weights])
+    assert found
+    whole = [
+        np.array([sum(cells[k].terms.numerator for k in weights) / 8 for cells in side])
+        for side in sides
+    ]
+    drawn = []
+    for _ in range(2000):
+        items = generator.integers(0, 300, 300)
+        means = [s[generator.integers(0, 30, 30)][:, items].mean() for s in whole]
+        drawn.append(means[1] - means[0])
+    half = (found.upper - found.lower) / 2
+    assert np.std(drawn) * 1.97 == pytest.approx(half, rel=0.08)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed_sd", [0.0, 1.0, 3.0])
+def test_models_that_differ_in_nothing_are_rarely_told_apart(seed_sd: float) -> None:
+    """Both models are as good on the average of all items and seeds, but not on each item."""
+    generator = np.random.default_rng(7)
+    draws, false = 300, 0
+    for _ in range(draws):
+        both = []
+        for _ in range(2):
+            easy = generator.normal(0, 10, 300)
+            both.append(seeds_and_items(generator, 60, seed_sd, 3, easy))
+        (found,) = Evidence(both, {}, units_of(both[0][0])).differences(1, [evenly(both[0][0])])
+        assert found
+        false += found.p < 0.05
+    assert false / draws <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / draws)
+    assert false / draws >= 0.005
+
+
+@pytest.mark.slow
+def test_one_language_is_held_against_what_seeds_do_in_the_others() -> None:
+    generator = np.random.default_rng(8)
+    draws, false, missed = 200, 0, 0
+    for _ in range(draws):
+        easy = generator.normal(0, 10, 1000)
+        both = [seeds_and_items(generator, 60, 1.0, 3, easy) for _ in range(2)]
+        for cells in both[1]:
+            cells[Key("t", "l0")] = cell(
+                100.0 * (generator.uniform(0, 100, 1000) < 50 + easy), parallel=True
+            )
+        found = Evidence(both, {}, units_of(both[0][0])).differences(
+            1, [{key: 1.0} for key in both[0][0]]
+        )
+        p = [one.p for one in found if one]
+        missed += p[0] >= 0.05 / 8
+        false += any(one < 0.05 / 8 for one in p[1:])
+    assert missed / draws <= 0.05
+    assert false / draws <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / draws)

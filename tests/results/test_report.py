@@ -15,7 +15,7 @@ import vl_convert
 
 from xharness.builtin import open_registry
 from xharness.cards import Catalogue
-from xharness.results.compare import Column, columns_of
+from xharness.results.columns import Column, columns_of
 from xharness.results.report import Report, cost_table, make_report
 from xharness.results.worst_items import item_points, worst_items_table
 from xharness.runner.context import open_source

@@ -21,7 +21,8 @@ def command(runs: tuple[Path, ...], published: bool, form: str, include: tuple[P
     did, the first difference is named and the exit code is 4.
     """
     from xharness.cli.options import open_catalogue
-    from xharness.results.compare import columns_of, compare, tables
+    from xharness.results.columns import columns_of
+    from xharness.results.compare import compare, tables
     from xharness.results.published import published_table
     from xharness.results.table import render_all
     from xharness.runs.folder import RunFolder

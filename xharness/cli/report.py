@@ -36,7 +36,7 @@ def command(
     """Write the results in the run folders RUNS into one page that needs nothing else."""
     from xharness.cli.options import open_catalogue
     from xharness.errors import Refused, XharnessError
-    from xharness.results.compare import columns_of
+    from xharness.results.columns import columns_of
     from xharness.results.report import make_report
     from xharness.runner.context import open_source
     from xharness.runs.folder import RunFolder, write_whole

@@ -1,8 +1,8 @@
 """Compares models, of one run or several, on the cells that measure the same thing.
 
-A column is a model with its seed. A cell is compared where every column has it and all measured
-the same, by the gate's rules. The first column is the reference. Intervals and tests are over
-items: what they say is about these weights on this test set.
+A cell is compared where every model has it, in all of its seeds, and all measured the same, by the
+gate's rules. The first model is the reference. Intervals and tests are over items and, where a
+model has several seeds, over seeds: with one, what they say is about these weights.
 """
 
 from __future__ import annotations
@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
 
 from xharness.cards import SuiteCard
-from xharness.errors import DataError, NotComparable, Refused
+from xharness.errors import NotComparable
 from xharness.records import CellRecord, Interval
 from xharness.results import measurements
+from xharness.results.columns import Column, Model, Weights, models_of
 from xharness.results.evidence import Difference, Evidence, read_evidence
 from xharness.results.measurements import Key, facts_of
 from xharness.results.table import GROUPINGS, Table
-from xharness.runs.folder import RunFolder
-from xharness.runs.leaderboard import model_key
 
 SOURCE_LANGUAGE = "en"
 WORST = 5
@@ -30,29 +27,6 @@ GROUPS: Mapping[str, Callable[[CellRecord], str]] = {
     "task": lambda record: record.task.name,
     **GROUPINGS,
 }
-Weights = Mapping[Key, float]  # of cells in a mean or a difference of means
-
-
-@dataclass(frozen=True)
-class Column:
-    """A model's records; `label` is unique among the columns, `cells` are those with a result."""
-
-    label: str
-    run: RunFolder
-    records: Sequence[CellRecord]
-
-    @cached_property
-    def cells(self) -> Mapping[Key, CellRecord]:
-        return {Key(r.task.name, r.language.code): r for r in self.records if r.result}
-
-    def score(self, key: Key) -> float:
-        result = self.cells[key].result
-        if result is None:
-            raise KeyError(key)
-        return result.score
-
-    def weighted(self, weights: Weights) -> float:
-        return sum(weight * self.score(key) for key, weight in weights.items())
 
 
 @dataclass(frozen=True)
@@ -61,10 +35,10 @@ class Comparison:
 
     refused   task/language -> the first difference, for cells that several columns have.
     partial   number of cells that only some columns have.
-    evidence  what the items say, with the columns as its models.
+    evidence  what items and seeds say of the models.
     """
 
-    columns: Sequence[Column]
+    models: Sequence[Model]
     keys: Sequence[Key]
     refused: Mapping[str, str]
     partial: int
@@ -72,37 +46,13 @@ class Comparison:
 
     def groups(self, by: str) -> dict[str, list[Key]]:
         """The cells by `task`, `language`, `family` or `script`."""
-        cells = self.columns[0].cells
+        cells = self.models[0].columns[0].cells
         found: dict[str, list[Key]] = defaultdict(list)
         for key in self.keys:
             found[GROUPS[by](cells[key]) or "unknown"].append(key)
         if by == "task":
             return dict(found)
         return dict(sorted(found.items()))
-
-
-def columns_of(runs: Sequence[RunFolder]) -> list[Column]:
-    """A column for each model and seed of each run.
-
-    Two runs may have a model of the same name: then the folder's name, or its whole path, tells
-    them apart. Raises Refused when a run is named twice, DataError when one is
-    empty.
-    """
-    paths = [run.path.resolve() for run in runs]
-    for path in paths:
-        if paths.count(path) > 1:
-            raise Refused(f"the run {path} is named twice; a run agrees with itself")
-    found: list[tuple[str, RunFolder, list[CellRecord]]] = []
-    for run in runs:
-        run.read_run()
-        by_model: dict[str, list[CellRecord]] = {}
-        for record in run.records():
-            by_model.setdefault(model_key(record), []).append(record)
-        if not by_model:
-            raise DataError(f"{run.path} has no cell records: nothing was run there yet")
-        found += [(name, run, records) for name, records in by_model.items()]
-    named = [(name, run.path) for name, run, _ in found]
-    return [Column(_label(name, run.path, named), run, records) for name, run, records in found]
 
 
 def compare(columns: Sequence[Column], suite: SuiteCard) -> Comparison:
@@ -127,8 +77,9 @@ def compare(columns: Sequence[Column], suite: SuiteCard) -> Comparison:
             where, why = next(iter(refused.items()))
             raise NotComparable(f"will not compare {named}: {where}: {why}")
         raise NotComparable(f"will not compare {named}: they have no cell in common")
-    evidence = read_evidence([(column.run, column.cells) for column in columns], keys)
-    return Comparison(columns, keys, refused, partial, evidence)
+    models = models_of(columns)
+    seeds = [[(column.run, column.cells) for column in model.columns] for model in models]
+    return Comparison(models, keys, refused, partial, read_evidence(seeds, keys))
 
 
 def first_difference(one: CellRecord, other: CellRecord) -> str | None:
@@ -147,7 +98,7 @@ def first_difference(one: CellRecord, other: CellRecord) -> str | None:
 def tables(comparison: Comparison) -> list[Table]:
     """All that is to be said, the most condensed first; the last holds the remarks."""
     found = [mean_table(comparison, by) for by in GROUPS]
-    if len(comparison.columns) > 1:
+    if len(comparison.models) > 1:
         found.insert(1, significance_table(comparison))
     found += [gap_table(comparison), worst_table(comparison)]
     found[-1] = replace(found[-1], remarks=remarks(comparison))
@@ -161,7 +112,7 @@ def over_tasks(keys: Sequence[Key]) -> dict[Key, float]:
 
 
 def mean_table(comparison: Comparison, by: str) -> Table:
-    """Means by `task`, `language`, `family` or `script`, and each column's difference to the
+    """Means by `task`, `language`, `family` or `script`, and each model's difference to the
     first. A group that spans tasks is the mean over tasks of its means in them, so that a task
     with many languages counts no more than another."""
     groups = comparison.groups(by)
@@ -189,15 +140,14 @@ def gap_table(comparison: Comparison) -> Table:
 
 
 def significance_table(comparison: Comparison) -> Table:
-    """Paired tests of each cell against the first column, by task: in which languages a column is
+    """Paired tests of each cell against the first model, by task: in which languages a model is
     better or worse beyond chance, and in how many at least, without saying in which."""
     rows = []
-    for number, column in list(enumerate(comparison.columns))[1:]:
-        tested = {
-            key: found
-            for key in comparison.keys
-            if (found := comparison.evidence.difference(number, {key: 1.0}))
-        }
+    for number, model in list(enumerate(comparison.models))[1:]:
+        tested: dict[Key, Difference] = {}
+        for keys in comparison.groups("task").values():
+            found = comparison.evidence.differences(number, [{key: 1.0} for key in keys])
+            tested |= {key: one for key, one in zip(keys, found, strict=True) if one}
         marks = dict(zip(tested, _beyond_chance([*tested.values()]), strict=True))
         for task, keys in measurements.grouped(tested, lambda key: key.task).items():
             better = [key.language for key in keys if marks[key] and tested[key].change > 0]
@@ -206,7 +156,7 @@ def significance_table(comparison: Comparison) -> Table:
             counts = [_at_least(side) for side in zip(*p, strict=True)]
             rows.append(
                 [
-                    column.label,
+                    model.label,
                     task,
                     str(len(keys)),
                     f"{len(better)}: {', '.join(better)}" if better else "0",
@@ -214,29 +164,29 @@ def significance_table(comparison: Comparison) -> Table:
                     *map(str, counts),
                 ]
             )
-    first = comparison.columns[0].label
+    first = comparison.models[0].label
     heads = ["model", "task", "cells", "better", "worse", "better in at least", "worse in at least"]
     return Table(f"Cells that differ from {first} beyond chance", heads, rows)
 
 
 def worst_table(comparison: Comparison) -> Table:
-    """The languages that are furthest below their tasks' means, for each column. Tasks differ in
+    """The languages that are furthest below their tasks' means, for each model. Tasks differ in
     how hard they are, so a language is held against the mean of each task that has it."""
     means = {
-        (column.label, task): _mean(map(column.score, keys))
-        for column in comparison.columns
+        (model.label, task): _mean(map(model.score, keys))
+        for model in comparison.models
         for task, keys in comparison.groups("task").items()
     }
     rows = []
-    for column in comparison.columns:
+    for model in comparison.models:
         below = []
         for language, keys in comparison.groups("language").items():
-            difference = _mean(column.score(k) - means[column.label, k[0]] for k in keys)
+            difference = _mean(model.score(k) - means[model.label, k[0]] for k in keys)
             below.append((difference, language, keys))
         for difference, language, keys in sorted(below)[:WORST]:
-            name = column.cells[keys[0]].language.name
+            name = model.columns[0].cells[keys[0]].language.name
             tasks = ", ".join(task for task, _ in keys)
-            rows.append([column.label, f"{language} {name}", signed(difference), tasks])
+            rows.append([model.label, f"{language} {name}", signed(difference), tasks])
     heads = ["model", "language", "points to the tasks' means", "tasks"]
     return Table("Languages furthest below the mean of their tasks", heads, rows)
 
@@ -252,11 +202,15 @@ def remarks(comparison: Comparison) -> list[str]:
         "in brackets: 95 % intervals over items, those that share a text or are parallel as one; "
         "none where independent items are too few (below 30) or all score the same"
     )
-    if len(comparison.columns) > 1:
+    several = [model.label for model in comparison.models if len(model.columns) > 1]
+    if several:
+        named = ", ".join(several)
+        said.append(f"means over seeds, intervals and tests over seeds as well as items: {named}")
+    if len(comparison.models) > 1:
         said.append(
-            f"* differs from the first model: p < {ALPHA:g} by paired tests over items, Holm's "
-            "correction over the rows of the table (or all cells). Models trained anew, with other "
-            "seeds, may differ by more"
+            f"* differs from the first model: p < {ALPHA:g} by paired tests, Holm's correction "
+            "over the rows of the table (or all cells). Models of one seed, trained anew, may "
+            "differ by more"
         )
     for reason, keys in _without(comparison).items():
         shown = ", ".join(map(str, keys[:3])) + (", ..." if len(keys) > 3 else "")
@@ -279,7 +233,7 @@ def signed(value: float) -> str:
 
 
 def _heads(comparison: Comparison) -> list[str]:
-    first, *others = (column.label for column in comparison.columns)
+    first, *others = (model.label for model in comparison.models)
     return [first, *(head for label in others for head in (label, f"{label} - {first}"))]
 
 
@@ -288,17 +242,17 @@ def _rows(
     groups: Mapping[str, Weights],
     bounds: tuple[float, float] = (0.0, 100.0),
 ) -> list[list[str]]:
-    """A row for each weighted sum: its cells, each column's value and difference to the first."""
+    """A row for each weighted sum: its cells, each model's value and difference to the first."""
     cells: list[list[str]] = [[] for _ in groups]
-    for number, column in enumerate(comparison.columns):
+    for number, model in enumerate(comparison.models):
         for row, weights in zip(cells, groups.values(), strict=True):
             interval = comparison.evidence.interval(number, weights, bounds)
-            row.append(with_interval(column.weighted(weights), interval))
+            row.append(with_interval(model.weighted(weights), interval))
         if number:
-            tested = [comparison.evidence.difference(number, w) for w in groups.values()]
+            tested = comparison.evidence.differences(number, [*groups.values()])
             marks = _beyond_chance([found for found in tested if found])
             for row, weights, found in zip(cells, groups.values(), tested, strict=True):
-                plain = column.weighted(weights) - comparison.columns[0].weighted(weights)
+                plain = model.weighted(weights) - comparison.models[0].weighted(weights)
                 marked = found is not None and marks.pop(0)
                 row.append(_difference(plain, found, marked))
     return [
@@ -346,12 +300,3 @@ def _without(comparison: Comparison) -> dict[str, list[Key]]:
 def _mean(values: Iterable[float]) -> float:
     listed = list(values)
     return sum(listed) / len(listed)
-
-
-def _label(name: str, path: Path, all_of_them: Sequence[tuple[str, Path]]) -> str:
-    same = [other for n, other in all_of_them if n == name]
-    if len(same) == 1:
-        return name
-    folders = [other.resolve().name for other in same]
-    folder = path.resolve().name
-    return f"{folder}:{name}" if folders.count(folder) == 1 else f"{path}:{name}"

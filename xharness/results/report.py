@@ -20,8 +20,8 @@ from xharness.errors import MissingExtra, NotComparable
 from xharness.plugins.roles import Source
 from xharness.records import NOT_BENCHMARK, Interval
 from xharness.results import charts
+from xharness.results.columns import Column, models_of
 from xharness.results.compare import (
-    Column,
     Comparison,
     compare,
     gap_table,
@@ -225,14 +225,15 @@ Specs = dict[str, tuple[str, charts.Spec]]  # id -> section, chart
 def _charts(
     tasks: Sequence[str], columns: Sequence[Column], comparison: Comparison | None
 ) -> Specs:
-    names = [column.label for column in columns]
+    models = models_of(columns)
+    names = [model.label for model in models]
     specs: Specs = {}
     for task in tasks:
         rows = [
-            {"model": column.label, "language": language, "score": record.result.score}
-            for column in columns
-            for (name, language), record in column.cells.items()
-            if name == task and record.result
+            {"model": model.label, "language": key.language, "score": model.score(key)}
+            for model in models
+            for key in model.columns[0].cells
+            if key.task == task and all(key in column.cells for column in model.columns)
         ]
         about = f"Scores on {task} by language and model; the table of all cells has the numbers."
         specs[f"chart-{len(specs)}"] = ("Tasks", charts.heat_map(about, rows, names) | {
@@ -243,7 +244,7 @@ def _charts(
             rows = [
                 _point(comparison, number, group, keys)
                 for group, keys in comparison.groups(by).items()
-                for number in range(len(columns))
+                for number in range(len(models))
             ]
             about = (
                 f"Mean scores by {by} and model, with 95 % intervals; the table below has the "
@@ -256,8 +257,8 @@ def _charts(
 def _point(
     comparison: Comparison, number: int, group: str, keys: Sequence[Key]
 ) -> dict[str, object]:
-    weights, column = over_tasks(keys), comparison.columns[number]
-    point = {"group": group, "model": column.label, "score": column.weighted(weights)}
+    weights, model = over_tasks(keys), comparison.models[number]
+    point = {"group": group, "model": model.label, "score": model.weighted(weights)}
     found = comparison.evidence.interval(number, weights)
     bounds = {"lower": found.lower, "upper": found.upper} if isinstance(found, Interval) else {}
     return {**point, **bounds}

@@ -13,7 +13,7 @@ from xharness.data.items import Dataset
 from xharness.data.measured import items_sha256
 from xharness.errors import DataError, MissingData
 from xharness.plugins.roles import Source
-from xharness.results.compare import Column
+from xharness.results.columns import Column
 from xharness.results.measurements import Key
 from xharness.results.table import Table
 

@@ -47,14 +47,17 @@ def interval_of_sum(
     unit: str,
     level: float = LEVEL,
     bounds: tuple[float, float] = (0.0, TOP),
+    seeds: Floats | None = None,
 ) -> Interval | str:
     """The interval of a weighted sum of scores, or why there is none.
 
     parts   for each task, whose items are independent of the others', the (U,) weighted influences
             summed over its units.
     bounds  that the score can't leave.
+    seeds   (K,) the score of each training where `score` is their mean: their spread counts as
+            that of one more independent sample.
 
-    t, for several tasks with the degrees of freedom of Welch and Satterthwaite.
+    t, for several samples with the degrees of freedom of Welch and Satterthwaite.
     """
     from scipy.special import stdtrit
 
@@ -69,6 +72,10 @@ def interval_of_sum(
     freedom = total**2 / sum(v**2 / d for v, d in zip(variances, degrees, strict=True))
     if freedom < FEW - 1.5:
         return f"too few {unit}s (like {freedom + 1:.0f}, below {FEW}) make most of the difference"
+    if seeds is not None and len(seeds) > 1:
+        spread = float(seeds.var(ddof=1)) / len(seeds)
+        freedom = (total + spread) ** 2 / (total**2 / freedom + spread**2 / (len(seeds) - 1))
+        total += spread
     reach = float(stdtrit(freedom, 0.5 + level / 2)) * sqrt(total)
     lower, upper = max(bounds[0], score - reach), min(bounds[1], score + reach)
     return Interval("t", unit, count, level, lower, upper)

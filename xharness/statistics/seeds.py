@@ -25,6 +25,11 @@ class SeedTest(NamedTuple):
     def gain_p(self) -> Floats:
         return _p(-self.change, self.error, self.degrees)
 
+    def bounds(self, level: float) -> tuple[Floats, Floats]:
+        """The (H,) two-sided intervals of the change."""
+        reach = _quantile(0.5 + level / 2, self.degrees) * self.error
+        return self.change - reach, self.change + reach
+
 
 def within_variance(old: Floats, new: Floats) -> Floats:
     """(H,) variance over seeds, pooled over both sides: (K0, H) and (K1, H) scores, three or
@@ -53,11 +58,43 @@ def moderated_t(old: Floats, new: Floats, prior: Floats) -> SeedTest:
     return SeedTest(change, error, degrees)
 
 
+def other_seeds_and_items(old: Floats, new: Floats, items: Floats, noise: Floats) -> SeedTest:
+    """Change of the mean over seeds, (K0, H) against (K1, H) scores, as it would be with other
+    seeds and on other items; three or more seeds in all.
+
+    items  (H,) the variance of the change over items, that of `noise` included.
+    noise  (H,) the variance that a seed's score has because single items come out otherwise. What
+           a hypothesis' seeds do beyond it is shrunk toward the mean of the hypotheses.
+
+    The variances add up; degrees of freedom after Satterthwaite. With the percentile intervals of
+    a bootstrap of seeds and items it agrees as far as three seeds let it, which those undercover.
+    """
+    beyond = within_variance(old, new) - noise
+    alone = len(noise) == 1
+    prior = np.full(1, np.nan) if alone else noise + max(0.0, float(beyond.mean()))
+    test = moderated_t(old, new, prior)
+    scale = 1 / len(old) + 1 / len(new)
+    seeds = np.maximum(0.0, np.square(test.error) - noise * scale)
+    variance = items + seeds
+    squares = np.where(seeds > 0, np.square(seeds) / test.degrees, 0.0)
+    degrees = np.divide(
+        np.square(variance), squares, out=np.full_like(items, np.inf), where=squares > 0
+    )
+    return SeedTest(test.change, np.sqrt(variance), degrees)
+
+
 def known_deviation(old: Floats, new: Floats, deviation: Floats) -> SeedTest:
     """As `moderated_t`, with a declared (H,) standard deviation over seeds."""
     change = new.mean(axis=0) - old.mean(axis=0)
     error = deviation * np.sqrt(1 / len(old) + 1 / len(new))
     return SeedTest(change, error, np.full(len(change), np.inf))
+
+
+def _quantile(share: float, degrees: Floats) -> Floats:
+    from scipy.special import ndtri, stdtrit
+
+    finite = np.where(np.isinf(degrees), 1.0, degrees)
+    return np.asarray(np.where(np.isinf(degrees), ndtri(share), stdtrit(finite, share)), np.float64)
 
 
 def _p(change: Floats, error: Floats, degrees: Floats) -> Floats:
