@@ -168,6 +168,7 @@ def test_complaints_about_several_cards_come_at_once(tmp_path: Path) -> None:
     [
         ("plain", "recipe: quick", "recipe: quik", "no recipe named 'quik'. Did you mean 'quick'?"),
         ("plain", "recipe: quick", "recipe: quick\ntrain_on: {toy: [tox]}", "no task named 'tox'"),
+        ("plain", "recipe:", "intermediate: {tasks: [3]}\nrecipe:", "must be text or a mapping"),
         ("toy", "quick:", "quack:", "no recipe named 'quack'. Did you mean 'quick'?"),
         ("few", "tasks: [toy]", "tasks: [toi]", "few.yaml: no task named 'toi'"),
         ("few", "g: [toy]", "g: [tox]", "few.yaml: no task of the suite named 'tox'"),
