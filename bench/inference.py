@@ -287,7 +287,7 @@ def efficiency(
     ):
 
         def run(sequences: Any = sequences) -> None:
-            model.forward(sequences, lambda _group, _hidden: None)
+            model.forward(sequences, model.network.hidden, lambda _group, _hidden: None)
 
         seconds, _ = in_turns({"forward": run})
         lengths = [len(sequence.ids) for sequence in sequences]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from xharness.builtin import open_registry
 from xharness.cards import Catalogue
 from xharness.plugins.registry import Registry
 from xharness.records import DEFAULT_SEED, CellRecord
 from xharness.runner import run as runner
-from xharness.runner.context import prepare
+from xharness.runner.context import data_name, prepare
 from xharness.runner.plan import Plan, Request
 from xharness.runs.folder import RunFolder
 
@@ -61,6 +61,6 @@ def _plan(
 ) -> tuple[Plan, Registry]:
     registry = open_registry()
     catalogue = Catalogue.load([*registry.card_folders(), *map(Path, include)])
-    whole = {"suite": "xtreme-r", "seeds": [DEFAULT_SEED], **request}
-    whole.setdefault("data", os.environ.get("XHARNESS_DATA") or "sample")
-    return prepare(Request(models=list(models), **whole), registry, catalogue, folder), registry  # type: ignore[arg-type]
+    whole: dict[str, Any] = {"suite": "xtreme-r", "seeds": [DEFAULT_SEED], "data": None, **request}
+    whole["data"] = data_name(whole["data"])
+    return prepare(Request(models=list(models), **whole), registry, catalogue, folder), registry

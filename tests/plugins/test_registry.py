@@ -5,7 +5,7 @@ import pytest
 from xharness import builtin
 from xharness.errors import PluginError, UnknownName
 from xharness.plugins.manager import Plugin, load_plugins
-from xharness.plugins.registry import FAMILIES, Registry
+from xharness.plugins.registry import HOOKS, Registry
 
 METRIC = """
 @xharness.hookimpl
@@ -110,7 +110,7 @@ def test_a_plugin_may_have_our_name(load, own, site):
     assert Registry(manager, [ours, theirs]).names("metric") == ["exact", "theirs"]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HOOKS)
 def test_our_own_parts_are_found_by_name(monkeypatch, family):
     monkeypatch.setenv("XHARNESS_PLUGINS", "")
     registry = Registry(*load_plugins(builtin, "1"))

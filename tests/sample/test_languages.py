@@ -15,7 +15,7 @@ import pytest
 
 from xharness.builtin import open_registry
 from xharness.cards import Catalogue
-from xharness.data.families import LANGUAGES
+from xharness.data.languages import LANGUAGES
 from xharness.data.sample.texts import ENGLISH, FOLDER, Texts, Word, context, running_text, words
 from xharness.errors import DataError
 
@@ -27,7 +27,7 @@ TRANSLATED = [name for name in WRITTEN if name != ENGLISH]
 Complain = Callable[[list[str]], None]
 Read = Callable[[str], Texts]
 
-# Names of characters begin so in each script of `xharness.data.families`.
+# Names of characters begin so in each script of `xharness.data.languages`.
 SCRIPTS = {
     "Perso-Arabic": ("ARABIC",),
     "Burmese": ("MYANMAR",),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from xharness.cli.options import format_option, include_option
+from xharness.cli.options import format_option, include_option, open_catalogue
 
 
 @click.command()
@@ -20,7 +20,6 @@ def command(runs: tuple[Path, ...], published: bool, form: str, include: tuple[P
     Cells are compared where all models measured the same items by the same rules; where none
     did, the first difference is named and the exit code is 4.
     """
-    from xharness.cli.options import open_catalogue
     from xharness.results.columns import columns_of
     from xharness.results.compare import compare, tables
     from xharness.results.published import published_table

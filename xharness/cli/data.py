@@ -45,9 +45,8 @@ def check(
 
     Exit code 1 when a file is broken or ambiguous; missing data is no fault.
     """
-    from xharness.cli.options import data_name
     from xharness.data.check import check as check_source
-    from xharness.runner.context import open_source
+    from xharness.runner.context import data_name, open_source
     from xharness.runner.plan import select
 
     registry, catalogue = open_catalogue(include)

@@ -52,7 +52,7 @@ def _suites(catalogue: Catalogue) -> Rows:
 
 
 def _languages(catalogue: Catalogue) -> Rows:
-    from xharness.data.families import LANGUAGES
+    from xharness.data.languages import LANGUAGES
 
     rows = []
     for language in LANGUAGES.values():

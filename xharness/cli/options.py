@@ -116,6 +116,7 @@ def open_request(
     **others: Any,
 ) -> tuple[Request, Registry, Catalogue]:
     """The request that the options mean, and what it is resolved with."""
+    from xharness.runner.context import data_name
     from xharness.runner.plan import Request
 
     registry, catalogue = open_catalogue(include)
@@ -135,11 +136,6 @@ def open_request(
 def processes() -> int:
     """How many processes a launcher, `torchrun` say, started together with this one."""
     return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def data_name(given: str | None) -> str:
-    """`--data`, else `$XHARNESS_DATA`, else the bundled sample."""
-    return given or os.environ.get("XHARNESS_DATA") or "sample"
 
 
 def split_commas(values: tuple[str, ...]) -> list[str]:

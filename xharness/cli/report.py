@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from xharness.cli.options import include_option
+from xharness.cli.options import include_option, open_catalogue
 
 SUFFIXES = (".html", ".md")
 
@@ -34,7 +34,6 @@ def command(
     include: tuple[Path, ...],
 ) -> None:
     """Write the results in the run folders RUNS into one page that needs nothing else."""
-    from xharness.cli.options import open_catalogue
     from xharness.errors import Refused, XharnessError
     from xharness.results.columns import columns_of
     from xharness.results.report import make_report

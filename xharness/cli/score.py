@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from xharness.cli.options import format_option, include_option
+from xharness.cli.options import format_option, include_option, open_catalogue
 
 
 @click.command()
@@ -47,11 +47,10 @@ def command(
 
     What is missing is named, averages that need it are withheld, and the exit code is 1.
     """
-    from xharness.cli.options import data_name, open_catalogue
     from xharness.errors import Refused, XharnessError
     from xharness.results.score import LabelFolder, leftovers, score, write_scored_run
     from xharness.results.table import remarks, task_table
-    from xharness.runner.context import open_source
+    from xharness.runner.context import data_name, open_source
     from xharness.runs.folder import RunFolder
     from xharness.runs.leaderboard import leaderboard
 

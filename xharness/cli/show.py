@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from xharness.cli.options import format_option, include_option
+from xharness.cli.options import format_option, include_option, open_catalogue
 
 
 @click.command()
@@ -22,7 +22,6 @@ from xharness.cli.options import format_option, include_option
 @include_option
 def command(run: Path, by: str, form: str, include: tuple[Path, ...]) -> None:
     """Show the results in the run folder RUN."""
-    from xharness.cli.options import open_catalogue
     from xharness.results.table import grouped_table, heading, task_table
     from xharness.runs.folder import RunFolder
 

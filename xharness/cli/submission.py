@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from xharness.cli.options import include_option
+from xharness.cli.options import include_option, open_catalogue
 
 MOST_PROBLEMS = 10
 
@@ -22,7 +22,6 @@ def command(run: Path, folder: Path, model: str | None, include: tuple[Path, ...
 
     The exit code is 1 when languages are missing or the data are not the whole test sets.
     """
-    from xharness.cli.options import open_catalogue
     from xharness.results.submission import write_submission
     from xharness.runs.folder import RunFolder
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xharness.cards import TaskCard, digest
-from xharness.data.families import LANGUAGES
 from xharness.data.items import Dataset, FileDigest
+from xharness.data.languages import LANGUAGES
 from xharness.errors import PluginError, XharnessError
 from xharness.plugins.roles import Metric, Outcome
 from xharness.records import (

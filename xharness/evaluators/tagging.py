@@ -34,7 +34,7 @@ class TaggingEvaluator:
             raise lacks(model, self.asks, self.kind)
         items = scorable(data, Sentence)
         for item in items:
-            self._demand_tags(item, data, task)
+            _demand_tags(item, data, task)
         returned = model.tag([item.words for item in items])
         demand_count(returned, "tag", len(items))
         predicted = [
@@ -69,18 +69,19 @@ class TaggingEvaluator:
             )
         return _outcome(items, predicted, data, metric)
 
-    def _demand_tags(self, item: Sentence, data: Dataset, task: TaskCard) -> None:
-        tags = item.tags or ()
-        where = f"{data.task}/{data.language}: sentence {item.id!r}"
-        if not item.words or len(item.words) != len(tags):
-            raise DataError(f"{where} has {len(item.words)} words and {len(tags)} tags.")
-        unknown = set(tags).difference(task.labels, {NOT_GIVEN})
-        if unknown:
-            tag = min(unknown)
-            near = did_you_mean(tag, task.labels)
-            raise DataError(
-                f"{where} has the tag {tag!r}; the card's are {', '.join(task.labels)}.{near}"
-            )
+
+def _demand_tags(item: Sentence, data: Dataset, task: TaskCard) -> None:
+    tags = item.tags or ()
+    where = f"{data.task}/{data.language}: sentence {item.id!r}"
+    if not item.words or len(item.words) != len(tags):
+        raise DataError(f"{where} has {len(item.words)} words and {len(tags)} tags.")
+    unknown = set(tags).difference(task.labels, {NOT_GIVEN})
+    if unknown:
+        tag = min(unknown)
+        near = did_you_mean(tag, task.labels)
+        raise DataError(
+            f"{where} has the tag {tag!r}; the card's are {', '.join(task.labels)}.{near}"
+        )
 
 
 def _sentences(file: DataFile) -> Iterator[list[str]]:

@@ -12,8 +12,6 @@ from xharness.data.snapshot import snapshot
 from xharness.errors import DataError, MissingData, XharnessError
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "merges.txt")
-
-
 # What a backbone's folder needs; formats that can hold code are left on the Hub.
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
 

@@ -339,9 +339,11 @@ class Network(nn.Module):
         )
         return [Example((q, c), None, 1) for q, c in zip(queries, candidates, strict=True)]
 
-    def _texts(self, items: Sequence[Text], recipe: Recipe, generator: random.Random) -> Any:
-        tokenizer, length = self.backbone.tokenizer, recipe.max_length
-        length = length or self.task.preprocessing.max_length
+    def _texts(
+        self, items: Sequence[Text], recipe: Recipe, generator: random.Random
+    ) -> list[Example]:
+        tokenizer = self.backbone.tokenizer
+        length = recipe.max_length or self.task.preprocessing.max_length
         if tokenizer.mask_token_id is None or self.backbone.causal:
             raise Refused(
                 f"{self.task.name}: backbone {self.backbone.name!r} can't be trained on masked "

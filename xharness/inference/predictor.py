@@ -63,9 +63,12 @@ class _Predictor:
         network.eval()
 
     def forward(
-        self, sequences: Sequence[Encoded], handle: Callable[[list[int], Hidden], None]
+        self,
+        sequences: Sequence[Encoded],
+        run: Callable[[list[Encoded]], V],
+        handle: Callable[[list[int], V], None],
     ) -> None:
-        """Calls `handle` with the indices and hidden states of pack after pack."""
+        """Calls `handle` with the indices and what `run` makes of pack after pack."""
         lengths = [len(sequence.ids) for sequence in sequences]
         self.tokens += sum(lengths)
         packed = self.network.backbone.packed
@@ -73,7 +76,7 @@ class _Predictor:
         budget = self.budget if packed else max(1, self.budget // 2)
         with torch.inference_mode(), fast_linears(self.network.module):
             for group in batches(lengths, budget, padded=not packed):
-                handle(group, self.network.hidden([sequences[i] for i in group]))
+                handle(group, run([sequences[i] for i in group]))
 
     def remember(self, keys: Sequence[K], compute: Callable[[list[K]], Sequence[V]]) -> list[V]:
         """Values by key, in order; `compute` is asked for new keys only, each once."""
@@ -98,7 +101,7 @@ class PairPredictor(_Predictor):
             for i, row in zip(group, self.network.head(hidden).cpu().numpy(), strict=True):
                 rows[i] = row
 
-        self.forward(encoded, handle)
+        self.forward(encoded, self.network.hidden, handle)
         return rows
 
 
@@ -132,7 +135,7 @@ class TagPredictor(_Predictor):
                 parts[i] = logits[at : at + len(pieces[i].positions)]
                 at += len(pieces[i].positions)
 
-        self.forward([piece.encoded for piece in pieces], handle)
+        self.forward([piece.encoded for piece in pieces], self.network.hidden, handle)
         whole: list[list[Floats]] = [[] for _ in sentences]
         for piece, part in zip(pieces, parts, strict=True):
             whole[piece.sentence].append(part)
@@ -163,7 +166,7 @@ class SpanPredictor(_Predictor):
             shown = [windows[i] for i in group]
             self._collect(shown, logits, hidden, found)
 
-        self.forward([window.encoded for window in windows], handle)
+        self.forward([window.encoded for window in windows], self.network.hidden, handle)
         return [
             _distinct(spans, context, preprocessing.n_best)
             for spans, context in zip(found, contexts, strict=True)
@@ -217,12 +220,12 @@ class TextPredictor(_Predictor):
         backbone = self.network.backbone
         texts = [f"{backbone.profile.prefix}{text}" for text, _ in keys]
         encoded = encode_texts(backbone.tokenizer, texts, keys[0][1])
-        lengths = [len(sequence.ids) for sequence in encoded]
-        self.tokens += sum(lengths)
         vectors = np.empty((len(texts), backbone.hidden_size), np.float32)
-        with torch.inference_mode(), fast_linears(self.network.module):
-            for group in batches(lengths, self.budget, padded=not backbone.packed):
-                vectors[group] = self.network.vectors([encoded[i] for i in group]).cpu().numpy()
+
+        def handle(group: list[int], found: torch.Tensor) -> None:
+            vectors[group] = found.cpu().numpy()
+
+        self.forward(encoded, self.network.vectors, handle)
         return list(vectors)
 
 

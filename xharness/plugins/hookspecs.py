@@ -98,8 +98,8 @@ def xharness_sources() -> Sequence[type]:  # type: ignore[empty-body]
     When: once, when `--data` is resolved.
     Arguments: none.
     Return: classes with a `name` that play `xharness.plugins.roles.Source`, made when `--data` is
-        their name, or `NAME:TEXT`, with the look-up of readers by name and TEXT (the source
-        `release` with the folder before them). None means no sources.
+        their name, or `NAME:TEXT`, with what they take of `reader`, the look-up of readers by
+        name, and `text` (the source `release` with the folder before). None means no sources.
     Order: none; two sources with one name are refused.
     If it raises: an error that names the plugin.
     Since: 0.1.

@@ -23,7 +23,6 @@ HOOKS = {
     "adversary": "xharness_adversaries",
     "augmentation": "xharness_augmentations",
 }
-FAMILIES = tuple(HOOKS)
 
 
 class Registry:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from xharness.cache import cache_folder
 from xharness.cards import Catalogue, ModelCard, Recipe, TaskCard
 from xharness.errors import CardError, XharnessError
 from xharness.plugins.registry import Registry
-from xharness.plugins.roles import Context, Phase, Reader, Source
+from xharness.plugins.roles import Context, Phase, Source
+from xharness.records import SAMPLE
 from xharness.runner.plan import Plan, Request, evaluated, make_plan
 from xharness.runs.folder import RunFolder
 from xharness.training.settings import adversary, augmentation, completed
@@ -22,27 +24,26 @@ from xharness.training.settings import adversary, augmentation, completed
 DATA_VARIABLE = "XHARNESS_DATA"
 
 
+def data_name(given: str | None) -> str:
+    """`--data`, else `$XHARNESS_DATA`, else the bundled sample."""
+    return given or os.environ.get(DATA_VARIABLE) or SAMPLE
+
+
 def open_source(name: str, registry: Registry) -> Source:
     """The source that `--data` names: a registered one, which may take a text after a colon, else
     a release folder."""
-
-    def reader(name: str) -> Reader:
-        found: Reader = registry.get("reader", name)
-        return found
-
+    reader = partial(registry.get, "reader")
     release: Any = registry.get("source", "release")
     registered, _, text = name.partition(":")
     if registered in registry.names("source") and registered != release.name:
         part: Any = registry.get("source", registered)
-        given = [reader, text] if text else [reader]
-        try:
-            signature(part).bind(*given)
-        except TypeError as error:
-            takes = "nothing" if text else "a text"
+        takes = signature(part).parameters
+        if text and "text" not in takes:
             raise XharnessError(
-                f"--data {name!r}: source {registered!r} takes {takes} after the colon"
-            ) from error
-        return part(*given)  # type: ignore[no-any-return]
+                f"--data {name!r}: source {registered!r} takes nothing after the colon"
+            )
+        given = {"reader": reader, "text": text}
+        return part(**{key: given[key] for key in given if key in takes})  # type: ignore[no-any-return]
     if not Path(name).is_dir():
         raise XharnessError(
             f"--data {name!r} is no folder. Name a release folder, set {DATA_VARIABLE} to one, or "

@@ -19,7 +19,6 @@ from typing import Any
 import msgspec
 
 from xharness.cards import digest
-from xharness.data.items import Dataset
 from xharness.evaluators.recording import (
     data_record,
     failure_record,
@@ -37,7 +36,6 @@ from xharness.records import (
     CellRecord,
     ModelRecord,
     PhaseRecord,
-    Result,
     RunRecord,
 )
 from xharness.runner.plan import Cell, Job, Plan
@@ -149,7 +147,9 @@ def _record(
     error: Exception | None = None,
     reason: str | None = None,
 ) -> CellRecord:
-    data = cell.data
+    data, result = cell.data, None
+    if data and outcome:
+        result = result_record(job.task, data, outcome, job.context.metric(job.task.metric))
     return CellRecord(
         schema=CELL_SCHEMA,
         id=cell.id,
@@ -164,14 +164,10 @@ def _record(
         comparable_hash=digest(cell.measured) if data else None,
         measured=dict(cell.measured),
         data=data_record(job.context.source.name, data, cell.measured) if data else None,
-        result=_result(job, data, outcome) if data and outcome else None,
+        result=result,
         reason=reason,
         failure=failure_record(error) if error else None,
     )
-
-
-def _result(job: Job, data: Dataset, outcome: Outcome) -> Result:
-    return result_record(job.task, data, outcome, job.context.metric(job.task.metric))
 
 
 def _model(job: Job, produced: Produced | None) -> ModelRecord:

@@ -13,7 +13,7 @@ from inspect import signature
 from typing import Any
 
 from xharness.cards import Files, Hub, TaskCard
-from xharness.data.languages import fill_in
+from xharness.data.placeholders import fill_in
 from xharness.data.readers import choices, rows
 from xharness.errors import CardError, UnknownName
 

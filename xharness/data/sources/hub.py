@@ -8,7 +8,6 @@ fetched, and `datasets` reads them from disk; nothing of a repository is ever ru
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,12 @@ from typing import Any
 from xharness.cards import Hub, TaskCard
 from xharness.data.assemble import assemble, published_size
 from xharness.data.items import Dataset, Item
-from xharness.data.languages import fill_in
+from xharness.data.placeholders import fill_in
 from xharness.data.readers import bound_table_reader
 from xharness.data.readers.ask import Ask
 from xharness.data.snapshot import snapshot
 from xharness.data.table import Table
 from xharness.errors import DataError, MissingData, XharnessError, did_you_mean
-from xharness.plugins.roles import Reader
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CARD_FILE = "README.md"
@@ -31,15 +29,14 @@ _CARD_FILE = "README.md"
 class HubSource:
     """Reads datasets from the Hub; each is read once.
 
-    reader  not used: readers of tables are not those of files.
-    pins  `REPO@COMMIT`, separated by commas: commits in place of the cards'.
-    Raises XharnessError when `pins` is not of this form.
+    text  `REPO@COMMIT`, separated by commas: commits in place of the cards'.
+    Raises XharnessError when `text` is not of this form.
     """
 
     name = "hub"
 
-    def __init__(self, reader: Callable[[str], Reader], pins: str = "") -> None:
-        self._pins = _read_pins(pins)
+    def __init__(self, text: str) -> None:
+        self._pins = _read_pins(text)
         self._datasets: dict[tuple[str, str, str], Dataset] = {}
         self._rows: tuple[str, Any] = ("", None)
 

@@ -17,7 +17,7 @@ from xharness.cards import Files, TaskCard
 from xharness.data.assemble import assemble
 from xharness.data.files import DataFile
 from xharness.data.items import Candidate, Dataset, FileDigest, Item, Query
-from xharness.data.languages import fill_in
+from xharness.data.placeholders import fill_in
 from xharness.data.readers import bound_reader
 from xharness.data.readers.ask import Ask
 from xharness.errors import (

@@ -14,7 +14,7 @@ import msgspec
 from xharness.cache import cache_folder
 from xharness.cards import Strict, TaskCard
 from xharness.data.items import Dataset
-from xharness.data.languages import fill_in
+from xharness.data.placeholders import fill_in
 from xharness.data.sample import official_files, texts
 from xharness.data.sample.official_files import FORMATS, Part
 from xharness.data.sources.release import ReleaseFolder
