@@ -297,7 +297,8 @@ def test_the_release_layout_of_nli_holds_the_prepared_pairs(
 def test_mentions_of_one_language_share_the_pool_of_all(
     fixtures_root: Path, tasks: dict[str, TaskCard]
 ) -> None:
-    source = release(fixtures_root / "mewslix" / "synthetic")
+    root = fixtures_root / "mewslix" / "synthetic"
+    source = release(root)
     card_ = tasks["mewslix"]
     polish, turkish = (source.load(card_, "test", code) for code in ("pl", "tr"))
     assert polish.pool is turkish.pool
@@ -308,7 +309,7 @@ def test_mentions_of_one_language_share_the_pool_of_all(
     with pytest.raises(AmbiguousData, match="prepared/wikinews_mentions/test-en.jsonl"):
         source.load(card_, "test", "en")
     with pytest.raises(MissingData, match="stripped"):
-        release(source.root / "prepared").load(card_, "test", "en")
+        release(root / "prepared").load(card_, "test", "en")
 
 
 def test_a_file_of_several_languages_may_lack_one(
