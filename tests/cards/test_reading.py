@@ -126,12 +126,6 @@ def test_two_cards_of_one_name_are_refused_with_both_files(tmp_path: Path) -> No
     assert str(two.resolve()) in str(caught.value)
 
 
-def test_a_card_that_names_an_unknown_task_is_refused(tmp_path: Path) -> None:
-    write(tmp_path, GOOD + "train_on: [toyy]\n")
-    with pytest.raises(CardError, match="no task named 'toyy'. Did you mean 'toy'?"):
-        Catalogue.load([tmp_path])
-
-
 def test_cards_of_all_kinds_are_told_apart_and_looked_up(tmp_path: Path) -> None:
     catalogue = Catalogue.load([write_world(tmp_path)])
     assert catalogue.suite("few").tasks == ["toy"]
@@ -169,6 +163,7 @@ def test_complaints_about_several_cards_come_at_once(tmp_path: Path) -> None:
         ("plain", "recipe: quick", "recipe: quik", "no recipe named 'quik'. Did you mean 'quick'?"),
         ("plain", "recipe: quick", "recipe: quick\ntrain_on: {toy: [tox]}", "no task named 'tox'"),
         ("plain", "recipe:", "intermediate: {tasks: [3]}\nrecipe:", "must be text or a mapping"),
+        ("toy", "metric:", "train_on: [toyy]\nmetric:", "no task named 'toyy'. Did you mean 'toy'"),
         ("toy", "quick:", "quack:", "no recipe named 'quack'. Did you mean 'quick'?"),
         ("few", "tasks: [toy]", "tasks: [toi]", "few.yaml: no task named 'toi'"),
         ("few", "g: [toy]", "g: [tox]", "few.yaml: no task of the suite named 'tox'"),

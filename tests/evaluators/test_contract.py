@@ -36,11 +36,6 @@ def test_a_model_without_the_capability_is_told_which_it_lacks(
         evaluator().evaluate(object(), dataset(), card(evaluator.kind), Accuracy())
 
 
-@pytest.mark.parametrize("evaluator", METHODS)
-def test_an_evaluator_says_what_it_asks_for(evaluator: Any) -> None:
-    assert evaluator.asks == METHODS[evaluator]
-
-
 class CanDoAll:
     """Has every method, none of which must be reached."""
 

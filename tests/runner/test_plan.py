@@ -246,3 +246,33 @@ def test_a_metric_that_nobody_has_is_found_out_before_anything_is_trained(tmp_pa
     path.write_text(path.read_text().replace("metric: seqeval", "metric: seqevil"))
     with pytest.raises(CardError, match="No metric named 'seqevil'. Did you mean 'seqeval'?"):
         plan_for(world, tasks=["toy-tags"])
+
+
+UNSCORED = """
+class Unscored:
+    name = "unscored"
+
+    def __call__(self, gold, predicted, language):
+        return xharness.Scored({"accuracy": float("nan")}, {})
+
+@xharness.hookimpl
+def xharness_metrics():
+    return [Unscored()]
+"""
+
+
+def test_a_cell_without_a_score_has_its_record_and_no_other_file(
+    counting: Path, tmp_path: Path
+) -> None:
+    world = make_world(tmp_path / "world")
+    task = world.cards / "tasks" / "toy-bitext.yaml"
+    task.write_text(task.read_text().replace("metric: accuracy", "metric: unscored"))
+    (tmp_path / "counting.py").write_text(COUNTING + UNSCORED)
+    (record,) = xharness.evaluate(
+        tmp_path / "run", models=[str(counting)], suite="toy", data=str(world.release),
+        include=[world.cards], tasks=["toy-bitext"], languages=["de"],
+    )  # fmt: skip
+    assert record.failure is not None
+    assert record.failure.message == "metric 'unscored': its value 'accuracy' is nan"
+    files = [p.relative_to(tmp_path / "run").as_posix() for p in tmp_path.glob("run/*/**/*.*")]
+    assert files == ["cells/counting/toy-bitext/de.json"]

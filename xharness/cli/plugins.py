@@ -14,7 +14,7 @@ from xharness.builtin import open_registry
 def command(as_json: bool) -> None:
     """List the plugins with their hooks; absent ones with the reason."""
     registry = open_registry()
-    registry.card_folders()
+    registry.card_folders()  # a plugin that fails to name its folders is found out by asking
     plugins = registry.describe()
     if as_json:
         click.echo(json.dumps(plugins, indent=2))

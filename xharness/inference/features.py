@@ -88,7 +88,9 @@ def encode_sentences(
     The first sub-word stands for its word; where tokens see only what is before them, the last.
     """
     vocabulary = sorted({word for sentence in sentences for word in sentence})
-    unknown = [_first_known(tokenizer.unk_token_id, tokenizer.eos_token_id)]
+    unknown = [tokenizer.unk_token_id]
+    if tokenizer.unk_token_id is None:
+        unknown = [tokenizer.eos_token_id]
     room = max_length - tokenizer.num_special_tokens_to_add(pair=False)
     if tokenizer.convert_tokens_to_ids("▁") != tokenizer.unk_token_id:
         # XLM-R's script reserves three places: two of them for its doubled separator.
@@ -211,10 +213,6 @@ def _space_before(tokenizer: PreTrainedTokenizerBase) -> str:
     """A space where words inside a text are other tokens than words at its beginning."""
     within = tokenizer(" a", add_special_tokens=False)["input_ids"]
     return "" if within == tokenizer("a", add_special_tokens=False)["input_ids"] else " "
-
-
-def _first_known(*ids: int | None) -> int:
-    return next(number for number in ids if number is not None)
 
 
 def end_texts(tokenizer: PreTrainedTokenizerBase) -> None:

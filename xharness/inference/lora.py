@@ -25,7 +25,8 @@ def add_updates(module: PreTrainedModel, lora: Lora, seed: int) -> None:
         try:
             inject_adapter_in_model(config, module)
         except ValueError as error:
-            linear = {n.rsplit(".", 1)[-1] for n, p in module.named_modules() if _is_linear(p)}
+            parts = module.named_modules()
+            linear = {n.rsplit(".", 1)[-1] for n, p in parts if isinstance(p, torch.nn.Linear)}
             raise CardError(
                 f"the recipe's lora.targets {lora.targets} fit no layer of "
                 f"{type(module).__name__}, whose linear layers end in {', '.join(sorted(linear))}"
@@ -39,7 +40,3 @@ def merge_updates(module: PreTrainedModel) -> None:
     for part in module.modules():
         if isinstance(part, LoraLayer):
             part.merge()
-
-
-def _is_linear(part: torch.nn.Module) -> bool:
-    return isinstance(part, torch.nn.Linear)

