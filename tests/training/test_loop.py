@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from xharness.cards import Profile, Recipe, TaskCard
-from xharness.data.items import Pair
+from xharness.data.items import Pair, Sentence
 from xharness.errors import XharnessError
 from xharness.inference.backbone import load_backbone
 from xharness.inference.network import Example, Network
@@ -35,15 +35,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def make_network(folder: Path) -> Network:
+def make_network(
+    folder: Path, kind: str = "classification", asks: str = "classify", labels: Any = ("yes", "no")
+) -> Network:
     task = TaskCard(
-        name="toy", kind="classification", description="", languages=["en"], metric="accuracy",
-        official=["accuracy"], score=["accuracy"], labels=["yes", "no"],
+        name="toy", kind=kind, description="", languages=["en"], metric="accuracy",
+        official=["accuracy"], score=["accuracy"], labels=list(labels),
     )  # fmt: skip
     backbone = load_backbone(
         str(folder), device="cpu", profile=Profile(), cache=folder, registered={}
     )
-    return Network(backbone, task, "classify", seed=1)
+    return Network(backbone, task, asks, seed=1)
 
 
 def make_examples(network: Network, count: int = 27) -> list[Example]:
@@ -220,6 +222,56 @@ def test_small_passes_add_up_to_the_whole_batch(
             torch.testing.assert_close(parameter.grad, expected[name], atol=1e-5, rtol=1e-3)
 
 
+def test_where_the_loop_cuts_a_batch_of_unequal_sentences_changes_no_weight(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = random.Random(0)
+    items = []
+    for i in range(13):
+        words = tuple(generator.choices(WORDS, k=generator.randint(1, 9)))
+        items.append(Sentence(str(i), words, tuple("AB"[len(word) % 2] for word in words)))
+    # Gradients that are 0 but for rounding must not become steps.
+    recipe = msgspec.structs.replace(RECIPE, adam_epsilon=1e-4)
+    told = []
+    for budget in (10_000, 30):
+        monkeypatch.setitem(loop.MICRO_BATCH_TOKENS, "cpu", budget)
+        network = make_network(folder, "tagging", "tag", ["A", "B"])
+        for part in network.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = 0.0
+        losses: list[float] = []
+        facts = loop.train(
+            network, network.examples(items, recipe, generator), recipe, adversary=FreeLB(), seed=5,
+            state=tmp_path / "s", on_step=lambda _step, _steps, loss, to=losses: to.append(loss),
+        )  # fmt: skip
+        told.append((facts["forward_passes"], losses, weights(network)))
+    (whole, one, expected), (cut, other, found) = told
+    assert cut > 1.5 * whole
+    assert other == pytest.approx(one, abs=1e-4)
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name], atol=1e-4, rtol=1e-3, msg=name)
+
+
+def test_each_step_has_noise_of_its_own_however_it_is_cut(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Watched(Plain, frozen=True):
+        def accumulate(self, batch: Any, forward: Any, weight: float) -> float:
+            seen[-1] += forward.noise_seeds(batch)
+            return Plain.accumulate(self, batch, forward, weight)
+
+    seen: list[list[int]] = []
+    for budget in (10_000, 60):
+        monkeypatch.setitem(loop.MICRO_BATCH_TOKENS, "cpu", budget)
+        seen.append([])
+        run(folder, tmp_path / "s", adversary=Watched())
+    assert seen[0] == seen[1]
+    assert len(seen[0]) == len(set(seen[0])) == 3 * 27
+    seen.append([])
+    run(folder, tmp_path / "s", adversary=Watched(), seed=6)
+    assert not set(seen[0]) & set(seen[2])
+
+
 @pytest.mark.parametrize(
     ("step", "steps", "warmup", "share"),
     [(0, 10, 0.0, 1.0), (5, 10, 0.0, 0.5), (0, 10, 0.2, 0.0), (1, 10, 0.2, 0.5), (2, 10, 0.2, 1.0),
@@ -257,6 +309,36 @@ def test_a_loss_that_is_not_finite_is_said_with_its_step(folder: Path, tmp_path:
     recipe = msgspec.structs.replace(RECIPE, learning_rate=1e30)
     with pytest.raises(XharnessError, match=r"the loss is (nan|inf) at step"):
         run(folder, tmp_path / "s", recipe)
+
+
+class Rootless:
+    """As plain training, until at one step a root of 0 joins the loss: it has no slope there."""
+
+    name = "rootless"
+
+    def __init__(self, healthy: int) -> None:
+        self.left = healthy
+
+    def accumulate(self, batch: Any, forward: Any, weight: float) -> float:
+        outputs = forward(batch)
+        loss = outputs.loss
+        if self.left == 0:
+            loss = loss + (outputs.logits - outputs.logits.detach()).square().sum().sqrt()
+        self.left -= 1
+        return float(forward.backward(loss, weight))
+
+
+@pytest.mark.parametrize("healthy", [4, 11])
+def test_a_gradient_that_is_not_finite_spoils_neither_weights_nor_state(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, healthy: int
+) -> None:
+    # The loss is fine, so it would be seen a step later, or, after the last step, never.
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_STATES", 0.0)
+    message = f"the gradient's norm is nan at step {healthy + 1} of 12"
+    with pytest.raises(XharnessError, match=message):
+        run(folder, tmp_path / "state", adversary=Rootless(healthy))
+    resumed = run(folder, tmp_path / "state")
+    assert_equal(weights(resumed), weights(run(folder, tmp_path / "whole")))
 
 
 def test_nothing_to_train_on_is_an_error(folder: Path, tmp_path: Path) -> None:

@@ -86,8 +86,8 @@ def train(
 
     Where several processes train together, each goes through its share of each batch.
 
-    Raises XharnessError when there is no example, the loss is not finite, the state can't be
-    written, or processes don't see the same one.
+    Raises XharnessError when there is no example, the loss or its gradient is not finite (no weight
+    is changed then), the state can't be written, or processes don't see the same one.
     """
     tasks = [(part.recipe.batch_size, part.share) for part in parts] or [(recipe.batch_size, 1.0)]
     feed = Feed(examples, tasks, seed)
@@ -130,13 +130,14 @@ def train(
                 loss += adversary.accumulate(passed, forward, share)
             losses, tallies = zip(*processes.everyones((loss, forward.tally)), strict=True)
             loss = sum(losses)
-            if not math.isfinite(loss):
-                raise XharnessError(
-                    f"the loss is {loss} at step {step + 1} of {steps}; "
-                    f"a lower learning rate than {recipe.learning_rate} may help"
-                )
             processes.add_gradients(parameters)
-            torch.nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)
+            norm = float(torch.nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm))
+            for what, value in (("loss", loss), ("gradient's norm", norm)):
+                if not math.isfinite(value):
+                    raise XharnessError(
+                        f"the {what} is {value} at step {step + 1} of {steps}; "
+                        f"a lower learning rate than {recipe.learning_rate} may help"
+                    )
             optimizer.step()
             step += 1
             on_step(step, steps, loss)
