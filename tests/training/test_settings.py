@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -43,6 +44,35 @@ def test_the_kept_recipe_has_all_settings() -> None:
     assert settings.completed(whole, REGISTRY) == whole
     said = recipe(adversary={"name": "freelb", "ascents": 2, "radius": 1, "step": 0.1})
     assert digest(settings.completed(said, REGISTRY)) == digest(whole)
+
+
+# FGM, PGD, FreeLB, SMART, VAT, R3F: how many times plain training, a pass forward counting 1, one
+# back to the parameters 2, one back to the perturbation 1.
+COSTS: list[tuple[dict[str, Any], float]] = [
+    ({}, 1),
+    ({"name": "noise"}, 1),
+    ({"name": "fgm"}, 2),
+    ({"name": "fgm", "clean_weight": 0}, 5 / 3),
+    ({"name": "pgd", "ascents": 1}, 5 / 3),
+    ({"name": "pgd", "ascents": 3}, 3),
+    ({"name": "pgd", "ascents": 3, "clean_weight": 1}, 10 / 3),
+    ({"name": "freelb", "ascents": 1}, 2),
+    ({"name": "freelb", "ascents": 2}, 3),
+    ({"name": "smart", "ascents": 1}, 8 / 3),
+    ({"name": "vat", "ascents": 1}, 8 / 3),
+    ({"name": "r3f"}, 2),
+]
+
+
+@pytest.mark.parametrize(("given", "cost"), COSTS, ids=str)
+def test_compute_matched_training_is_as_much_longer_as_the_adversary_would_cost(
+    given: dict[str, Any], cost: float
+) -> None:
+    whole = settings.completed(recipe(adversary=given, compute_matched=True, length=0.4), REGISTRY)
+    assert whole.length == pytest.approx(0.4 * cost)
+    assert settings.adversary(whole, REGISTRY) == Plain()
+    assert settings.completed(whole, REGISTRY) == whole
+    assert msgspec.structs.replace(whole, length=1.0) == recipe()
 
 
 @pytest.mark.parametrize(

@@ -164,14 +164,20 @@ class Adversary(Protocol):
     does not know which.
 
     A frozen struct of settings. What it needs comes with each call: `forward`
-    (`xharness.training.forward.Forward`) makes passes, with the word embeddings changed by any
-    function or with other examples than those given, and their logits and targets are there for
-    losses of one's own. That is room for
-    FreeAT: the order of batches hands each over K times in a row, and the object keeps its
-    perturbation from one call to the next; mixup: a pass whose embeddings are mixed with those of
-    the examples in another order, and a cross-entropy of its own on the logits; Cutoff: rows or
-    columns of the embeddings set to 0, or sequences without the cut span; xTune: passes on the
-    examples' augmented twins, which the producer gives it beside its teacher.
+    (`xharness.training.forward.Forward`, one for each training) makes passes, with the word
+    embeddings changed by any function or with other examples than those given, and their logits
+    and targets are there for losses of one's own. That is room for
+
+    FreeAT  one pass a call. The order of batches (`xharness/training/mixture.py`) hands each over
+            K times in a row, so that each replay is a step of the optimiser; the perturbation that
+            one replay leaves to the next is kept beside `forward`, since the settings don't change.
+    mixup   one pass whose embeddings are mixed with those of the batch's examples in another
+            order, the shorter of two made as long as the longer, and the cross-entropy of its
+            logits with both targets.
+    Cutoff  two passes, of which the second has rows or columns of the embeddings set to 0 or gets
+            examples without the cut span, and a divergence between them.
+    xTune   two passes, of which the second gets the examples' augmented twins; these, and the
+            teacher of its second stage, are given to the adversary by the producer that makes it.
     """
 
     name: str

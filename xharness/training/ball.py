@@ -53,7 +53,7 @@ class Ball:
 
         With the method's dropout `sync` all passes of the micro-batch have the same dropout
         masks. `detached` keeps the gradient out of the word embeddings' weights. A pass whose
-        `delta` asks for no gradient is the one that trains, so its norm is counted.
+        `delta` asks for no gradient ends an ascent, so its norm is counted.
         """
         if self.method.dropout == "sync":
             _set_random_state(self.device, self.dropout)
