@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from xharness.cards import Recipe
 from xharness.data.items import Answer, Choice, Match, Pair, Question, Sentence
@@ -72,11 +73,17 @@ ITEMS: dict[str, tuple[str, Any]] = {
 def prepare(
     make_network: Callable[..., Network], recipe: Recipe
 ) -> Callable[..., tuple[Network, list[Example]]]:
-    """Makes a network of a kind (without dropout) and examples for it."""
+    """Makes a network of a kind (without dropout) and examples for it. A new head's logits are near
+    0, so that all predictions are the same; here they differ, and so do gradients and divergences.
+    """
 
     def make(kind: str = "classification", **options: Any) -> tuple[Network, list[Example]]:
         labels, items = ITEMS[kind]
         network = make_network(kind, labels, **options)
+        if kind != "ranking":
+            with torch.no_grad():
+                for parameter in network.head.parameters():
+                    parameter *= 20
         return network, network.examples(items, recipe, random.Random(0))
 
     return make

@@ -205,5 +205,5 @@ def test_loss_and_gradients_are_those_of_the_formula(
     for name, parameter in network.named_parameters():
         if name in grads:
             torch.testing.assert_close(
-                grads[name], parameter.grad, atol=1e-4, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}"
+                grads[name], parameter.grad, atol=1e-5, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}"
             )
