@@ -34,7 +34,7 @@ recipe = _fixtures.recipe
 # kind -> labels, and items of unequal lengths
 ITEMS: dict[str, tuple[str, Any]] = {
     "classification": (
-        "yes no",
+        "yes no maybe",  # with two labels all directions of change are one
         [
             Pair("1", "the cat sat", "the mat", "no"),
             Pair("2", "abc", "abc def", "yes"),

@@ -173,7 +173,7 @@ CASES: list[tuple[Callable[..., Tensor], Perturbing]] = [
     (freelb, FreeLB(relative=False, ascents=2, step=0.4, radius=0.6, start=0)),
     (freelb, FreeLB(relative=False, ascents=3, step=0.4, radius=0.6, start=0.8)),
     (smart, SMART(relative=False, ascents=1, step=0.2, radius=0.3, start=0.1, weight=3)),
-    (smart, SMART(relative=False, ascents=2, step=0.2, radius=0.3, start=0.1, weight=0.5)),
+    (smart, SMART(relative=False, ascents=2, step=0.5, radius=0.9, start=0.6, weight=0.5)),
     (r3f, R3F(relative=False, radius=0.3, weight=3)),
     (vat, VAT(relative=False, ascents=1, probe=0.8, radius=0.7, weight=3)),
     (vat, VAT(relative=False, ascents=2, probe=0.8, radius=0.7, weight=0.5)),
@@ -182,7 +182,7 @@ CASES: list[tuple[Callable[..., Tensor], Perturbing]] = [
 ]
 
 
-@pytest.mark.parametrize(("formula", "method"), CASES, ids=lambda part: str(part)[:70])
+@pytest.mark.parametrize(("formula", "method"), CASES, ids=[str(method) for _, method in CASES])
 def test_loss_and_gradients_are_those_of_the_formula(
     formula: Callable[..., Tensor],
     method: Any,
@@ -205,5 +205,5 @@ def test_loss_and_gradients_are_those_of_the_formula(
     for name, parameter in network.named_parameters():
         if name in grads:
             torch.testing.assert_close(
-                grads[name], parameter.grad, atol=1e-5, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}"
+                grads[name], parameter.grad, atol=1e-4, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}"
             )

@@ -257,6 +257,17 @@ def test_coordinates_stay_in_their_interval(
     assert 0.5 * limit < seen[-1].abs().max() <= limit * 1.0001
 
 
+def test_gaussian_noise_has_the_standard_deviation_of_a_coordinate_s_size(
+    prepare: Make, gradients: Make, recipe: Any
+) -> None:
+    network, examples = prepare()
+    with spied(network, examples) as seen:
+        gradients(network, Noise(radius=0.2), examples)
+    moved = seen[-1][seen[-1].abs().sum(dim=1) > 0]
+    usual = Forward(network, recipe).token_norm / network.module.config.hidden_size**0.5
+    assert moved.std().item() == pytest.approx(0.2 * usual, rel=0.15)
+
+
 def test_special_tokens_are_perturbed_where_asked(prepare: Make, gradients: Make) -> None:
     network, examples = prepare()
     with spied(network, examples) as seen:
