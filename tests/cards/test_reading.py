@@ -101,6 +101,16 @@ def test_a_good_card_reads(tmp_path: Path) -> None:
             "score: [f1]\nrecipes:\n  small: {learning_rate: 1e-5}",
             ":9: recipes.small.learning_rate is '1e-5', must be a number. YAML wants a point",
         ),
+        (
+            "score: [f1]",
+            "score: [f1]\nrecipes:\n  small: {batch_size: 0}",
+            ":9: recipes.small.batch_size is 0: Expected `int` >= 1",
+        ),
+        (
+            "score: [f1]",
+            "score: [f1]\nrecipes: {small: {lora: {rank: 4, alpha: 8, dropout: 1.5}}}",
+            ":8: recipes.small.lora.dropout is 1.5: Expected `float` <= 1.0",
+        ),
     ],
 )
 def test_each_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -77,7 +77,7 @@ class _Check:
         """The node's plain value; `where` names it in complaints."""
         kind = _narrowed(kind, node)
         origin, arguments = get_origin(kind), get_args(kind)
-        if origin is Annotated:
+        if origin is Annotated and _is_struct(arguments[1]):
             return self.struct(node, arguments[1], where, whole=False)
         if _is_struct(kind):
             return self.struct(node, kind, where)
@@ -143,6 +143,10 @@ class _Check:
             isinstance(value, t) and not (isinstance(value, bool) and t is not bool)
             for t in wanted.types
         ):
+            try:
+                msgspec.convert(value, kind)
+            except msgspec.ValidationError as error:  # out of bounds
+                return self.say(node, f"{where} is {value!r}: {error}")
             return value
         hint = did_you_mean(str(value), map(str, wanted.choices)) if wanted.choices else ""
         if float in wanted.types and isinstance(value, str) and _is_number(value):
@@ -186,6 +190,8 @@ def _wanted(kind: Any) -> _Wanted:
         return _Wanted((kind,), ())
     if get_origin(kind) is Literal:
         return _Wanted((), get_args(kind))
+    if get_origin(kind) is Annotated:
+        return _wanted(get_args(kind)[0])
     parts = [_wanted(part) for part in get_args(kind)]
     return _Wanted(
         tuple(t for part in parts for t in part.types),
@@ -203,7 +209,9 @@ def _expected(kind: Any) -> str:
         dict: "a mapping",
         list: "a list",
     }
-    words = [names.get(t, "nothing") for t in wanted.types if not (t is int and kind is float)]
+    words = [
+        names.get(t, "nothing") for t in wanted.types if not (t is int and float in wanted.types)
+    ]
     return " or ".join([*words, *(repr(choice) for choice in wanted.choices)])
 
 

@@ -8,6 +8,10 @@ import msgspec
 
 from xharness.cards.reading import Strict
 
+Counted = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
 
 class Lora(Strict, frozen=True):
     """Low-rank updates of linear layers in place of training the backbone (arXiv 2106.09685).
@@ -16,9 +20,9 @@ class Lora(Strict, frozen=True):
     targets  ends of the names of the layers; empty means all linear layers of the backbone.
     """
 
-    rank: int
-    alpha: int
-    dropout: float = 0.0
+    rank: Counted
+    alpha: Counted
+    dropout: Share = 0.0
     targets: list[str] = []
 
 
@@ -26,6 +30,7 @@ class Recipe(Strict, frozen=True):
     """Hyper-parameters of one phase. `batch_size` counts items per optimiser step.
 
     warmup            share of the steps (below 1) or a number of steps.
+    max_grad_norm     longer gradients are scaled to it; `inf` leaves them.
     head_rate_factor  the head's learning rate over the encoder's.
     empty_windows     share of the question windows without the answer that are trained on.
     max_items         so many of a task's training items are drawn, by the seed; None takes all.
@@ -41,24 +46,24 @@ class Recipe(Strict, frozen=True):
     """
 
     name: str
-    learning_rate: float
-    epochs: int
-    batch_size: int
-    warmup: float = 0.0
-    weight_decay: float = 0.0
-    adam_epsilon: float = 1e-8
-    max_grad_norm: float = 1.0
-    head_rate_factor: float = 1.0
-    empty_windows: float = 1.0
-    max_items: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    max_length: int | None = None
-    doc_stride: int | None = None
+    learning_rate: Positive
+    epochs: Counted
+    batch_size: Counted
+    warmup: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    adam_epsilon: Positive = 1e-8
+    max_grad_norm: Positive = 1.0
+    head_rate_factor: Positive = 1.0
+    empty_windows: Share = 1.0
+    max_items: Counted | None = None
+    max_length: Counted | None = None
+    doc_stride: Counted | None = None
     freeze_embeddings: bool = False
     precision: Literal["fp32", "bf16"] = "fp32"
     lora: Lora | None = None
     select: Literal["dev", "last"] = "last"
-    select_every: int = 0
-    length: float = 1.0
+    select_every: Annotated[int, msgspec.Meta(ge=0)] = 0
+    length: Positive = 1.0
     adversary: dict[str, Any] = {}
     compute_matched: bool = False
     augmentation: dict[str, Any] = {}
