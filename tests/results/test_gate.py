@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from xharness.cards import TaskCard, digest
+from xharness.cards import Recipe, TaskCard, digest
 from xharness.cli.main import main
 from xharness.data.items import Dataset, Pair, Sentence
 from xharness.data.measured import measured
@@ -32,7 +32,15 @@ from xharness.evaluators.recording import (
 from xharness.metrics.accuracy import Accuracy
 from xharness.metrics.tagging import SeqEval
 from xharness.plugins.roles import Outcome
-from xharness.records import CELL_SCHEMA, RUN_SCHEMA, CellRecord, Failure, ModelRecord, RunRecord
+from xharness.records import (
+    CELL_SCHEMA,
+    RUN_SCHEMA,
+    CellRecord,
+    Failure,
+    ModelRecord,
+    PhaseRecord,
+    RunRecord,
+)
 from xharness.results import verdict_views as views
 from xharness.results.baseline import read_baseline, write_baseline
 from xharness.results.gate import gate
@@ -40,7 +48,7 @@ from xharness.results.judging import CellChange, hypotheses_of, judge_items
 from xharness.results.measurements import Key, read_side
 from xharness.results.policy import GatePolicy, read_policy
 from xharness.results.verdict import Judgement, Verdict
-from xharness.runs.folder import RunFolder, cell_id, npz_bytes
+from xharness.runs.folder import RunFolder, cell_id, json_bytes, npz_bytes
 
 PAIRS = TaskCard(
     name="pairs", kind="classification", description="", languages=["en", "de"],
@@ -346,6 +354,16 @@ def test_failed_cells_fail_the_gate_and_all_of_them_are_no_pass(
     assert (none.verdict, none.exit_code, none.judgements) == ("failed", 1, [])
 
 
+def test_where_no_cell_can_be_judged_there_is_no_verdict(baseline: Path, tmp_path: Path) -> None:
+    run = RunFolder(write_run(tmp_path / "new", rarely))
+    for record in run.records():
+        without = msgspec.structs.replace(record, status="skipped", result=None, reason="no data")
+        run.write_cell(without)
+    assert gate(baseline, run.path, GatePolicy()).exit_code == 1
+    with pytest.raises(NothingSelected, match="nothing can be judged"):
+        gate(baseline, run.path, GatePolicy(allow_missing=True))
+
+
 def test_nothing_in_common_is_nothing_selected(baseline: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "new", rarely, languages=("fr",))
     with pytest.raises(NothingSelected) as nothing:
@@ -444,6 +462,14 @@ def test_baselines_are_refused_that_would_hide_something(tmp_path: Path) -> None
         base(tmp_path, whole, other)
     with pytest.raises(Refused, match="in more than one of the runs"):
         base(tmp_path, whole, whole)
+    trained = merged(tmp_path / "trained", [write_run(tmp_path / "more", rarely, seed=43)])
+    for record in RunFolder(trained).records():
+        phase = PhaseRecord("pairs", Recipe("other", 1e-5, 1, 8), 43, "", [])
+        model = msgspec.structs.replace(record.model, lineage=[phase])
+        path = trained / f"cells/{record.id}.json"
+        path.write_bytes(json_bytes(msgspec.structs.replace(record, model=model)))
+    with pytest.raises(Refused, match=r"pairs was trained by other recipes \(.*, against other in"):
+        base(tmp_path, whole, trained)
     base(tmp_path, whole)
     with pytest.raises(Refused, match="is there already; --force replaces it"):
         base(tmp_path, whole)
@@ -460,6 +486,7 @@ def test_baselines_are_refused_that_would_hide_something(tmp_path: Path) -> None
         ("[tool.xharness.gate.tolerance]\ncell = -1.0", ":2: cell is -1.0"),
         ("[tool.xharness]\ngate = 3", ":2: [tool.xharness.gate] is a table"),
         ("[tool.xharness.gate.tolerance]\ncel = 1.0", "Did you mean 'cell'?"),
+        ("[tool.xharness.gat]\nalpha = 0.1", ":1: unknown key 'gat' in [tool.xharness]."),
         ("[tool.xharness.gate", "pyproject.toml: "),
     ],
 )
@@ -494,6 +521,8 @@ def test_all_outputs_tell_the_same(baseline: Path, tmp_path: Path) -> None:
     assert (failures, errors) == (regressed, {"tags/de"})
     counted = sum(int(s.get("failures", 0)) for s in tree.iter("testsuite"))
     assert counted == sum(j.verdict == "regressed" for j in verdict.judgements)
+    torn = [msgspec.structs.replace(c, reason="\x00\x1b[1m") for c in verdict.missing]
+    assert ET.fromstring(views.junit(msgspec.structs.replace(verdict, missing=torn)))
     text = views.summary(verdict)
     assert all(f"| {name} |" in text for name in regressed)
     lines = views.workflow_commands(verdict)
@@ -582,6 +611,8 @@ def test_files_of_others_are_not_replaced(run_cli: Run, tmp_path: Path) -> None:
     assert code == 2
     assert "no verdict; --force replaces it" in err
     assert notes.read_text() == "my notes"
+    code, _, err = run_cli("gate", "old", "--baseline", "base.json", "--junit", "new.xml")
+    assert (code, (tmp_path / "new.xml").exists()) == (2, False)  # not one file without the other
     assert run_cli("gate", "old", "--baseline", "base.json", "--force")[0] == 0
     code, _, err = run_cli("baseline", "create", "old", "-o", "base.json")
     assert (code, "--force replaces it" in err) == (2, True)

@@ -52,19 +52,22 @@ def command(
     from xharness.results.gate import gate
     from xharness.results.policy import read_policy
     from xharness.results.verdict import write_verdict
-    from xharness.runs.folder import json_bytes, write_new
+    from xharness.runs.folder import check_new, json_bytes, write_whole
 
+    if junit:
+        check_new(junit, force)
     policy = read_policy(Path("pyproject.toml"), allow_missing=allow_missing, seed_sd=seed_sd)
     verdict = gate(baseline, run, policy)
-    if junit:
-        write_new(junit, views.junit(verdict), force)
     write_verdict(output or run / "gate.json", verdict, force)
+    if junit:
+        write_whole(junit, views.junit(verdict))
     if form == "json":
         click.echo(json_bytes(verdict).decode(), nl=False)
     else:
         click.echo("\n\n".join(table.render(form) for table in views.tables(verdict)))
     if github:
-        click.echo("\n".join(views.workflow_commands(verdict)))
+        for line in views.workflow_commands(verdict):
+            click.echo(line)
         if os.environ.get("GITHUB_STEP_SUMMARY"):
             with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as file:
                 file.write(views.summary(verdict))
