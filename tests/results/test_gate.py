@@ -545,20 +545,33 @@ def test_annotations_are_few_and_escaped(baseline: Path, tmp_path: Path) -> None
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 3))
-def test_levels_are_means_of_cells(seed: int, tasks: int, languages: int) -> None:
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 4), min_size=1, max_size=4))
+def test_levels_are_means_of_cells(seed: int, languages: list[int]) -> None:
     generator = np.random.default_rng(seed)
     cells = {}
-    for t in range(tasks):
-        for la in range(languages):
+    for t, count in enumerate(languages):
+        for la in range(count):
             parts = generator.choice([-0.5, 0.0, 0.5], 50)
             cells[Key(f"t{t}", f"l{la}")] = CellChange(70.0, 70 + parts.sum(), parts, True)
     judged = judge_items(hypotheses_of("s", list(cells)), cells, GatePolicy(), 0.0125)
-    by_level = {
-        level: [j.change for j in judged if j.level == level] for level in ("suite", "task", "cell")
-    }
-    assert by_level["suite"][0] == pytest.approx(np.mean(by_level["task"]))
-    assert np.mean(by_level["task"]) == pytest.approx(np.mean(by_level["cell"]))
+    change = {(j.level, j.name): j.change for j in judged}
+    tasks = [change["task", f"t{t}"] for t in range(len(languages))]
+    # A task counts as much as another, however many languages it has.
+    assert change["suite", "s"] == pytest.approx(np.mean(tasks))
+    for place, level in enumerate(("task", "language")):
+        for name in {key[place] for key in cells}:
+            own = [change["cell", str(key)] for key in cells if key[place] == name]
+            assert change[level, name] == pytest.approx(np.mean(own))
+
+
+@pytest.mark.parametrize(
+    ("drop", "floor", "regressed"), [(0.05, 0.0, True), (0.05, 0.1, False), (0.3, 0.1, True)]
+)
+def test_a_drop_must_exceed_the_floor(drop: float, floor: float, regressed: bool) -> None:
+    parts = np.full(500, -drop / 500)
+    cells = {Key("t", "l"): CellChange(70.0, 70.0 - drop, parts, True)}
+    judged = judge_items(hypotheses_of("s", list(cells)), cells, GatePolicy(floor=floor), 0.0125)
+    assert {j.verdict == "regressed" for j in judged} == {regressed}
 
 
 Run = Callable[..., tuple[int, str, str]]
@@ -598,6 +611,9 @@ def test_the_commands_from_baseline_to_verdict(
     assert code == 1
     assert "::error title=xharness gate%3A pairs" in out
     assert "Gate: failed" in summary.read_text()
+    _, out, err = run_cli("gate", "new", "--baseline", "base.json", "--format", "json")
+    assert json.loads(out)["verdict"] == "failed"
+    assert "::error title=xharness gate%3A pairs" in err
     code, _, err = run_cli("gate", "new", "--baseline", "base.json", "--junit", "gate.xml")
     assert code == 2
     assert "gate.xml is there already" in err

@@ -46,7 +46,8 @@ def command(
     """Judge the run folder RUN against a baseline.
 
     Exit code 0: nothing regressed; 1: something did, or cells failed; 4: the two did not measure
-    the same; 5: they have no cell in common. Settings: [tool.xharness.gate] in pyproject.toml.
+    the same; 5: they have no cell in common, or none that can be judged. Settings:
+    [tool.xharness.gate] in pyproject.toml.
     """
     from xharness.results import verdict_views as views
     from xharness.results.gate import gate
@@ -67,7 +68,7 @@ def command(
         click.echo("\n\n".join(table.render(form) for table in views.tables(verdict)))
     if github:
         for line in views.workflow_commands(verdict):
-            click.echo(line)
+            click.echo(line, err=form == "json")  # so that the JSON stays one
         if os.environ.get("GITHUB_STEP_SUMMARY"):
             with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as file:
                 file.write(views.summary(verdict))
