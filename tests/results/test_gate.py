@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtr
 from scipy.stats import binomtest
 
 from xharness.cards import Recipe, TaskCard, digest
@@ -44,7 +45,7 @@ from xharness.records import (
 from xharness.results import verdict_views as views
 from xharness.results.baseline import read_baseline, write_baseline
 from xharness.results.gate import gate
-from xharness.results.judging import CellChange, hypotheses_of, judge_items
+from xharness.results.judging import CellChange, hypotheses_of, judge_items, judge_seeds
 from xharness.results.measurements import Key, read_side
 from xharness.results.policy import GatePolicy, read_policy
 from xharness.results.verdict import Judgement, Verdict
@@ -291,6 +292,40 @@ def test_too_few_seeds_are_not_judged_unless_their_spread_is_declared(tmp_path: 
     assert unknown.judgements[0].p is None
     assert "2 seeds in all" in unknown.notes[0]
     assert gate(path, run, GatePolicy(seed_sd=0.5)).verdict == "failed"
+
+
+def test_seeds_know_no_hard_limit() -> None:
+    keys = [Key("t", "l")]
+    old, new = np.array([[71.0], [69.0]]), np.array([[62.0]])  # 8 points are 4.6 standard errors
+    judged = judge_seeds(
+        hypotheses_of("s", keys), keys, old, new, np.zeros(1), GatePolicy(hard_limit=5.0), 0.0125
+    )
+    assert {j.verdict for j in judged} == {"inconclusive"}
+    assert judged[-1].p == pytest.approx(1 / 2 - np.arctan(8 / np.sqrt(3)) / np.pi)  # Cauchy's
+
+
+def test_seeds_are_corrected_for_the_number_of_cells() -> None:
+    keys = [Key("t", f"l{i}") for i in range(4)]
+    old, new = np.full((1, 4), 70.0), np.array([[67.0, 70.0, 70.0, 70.0]])
+    policy = GatePolicy(seed_sd=1.0)
+    judged = judge_seeds(hypotheses_of("s", keys), keys, old, new, np.zeros(4), policy, 0.0125)
+    assert next(j.p for j in judged if j.name == "t/l0") == pytest.approx(4 * ndtr(-3 / np.sqrt(2)))
+
+
+def test_the_spread_of_seeds_is_shrunk_toward_what_is_expected_by_hand() -> None:
+    keys = [Key("a", "l"), Key("b", "l")]
+    old, new = np.array([[70.0, 50.0], [72.0, 54.0]]), np.array([[71.0, 52.0]])
+    # One degree of freedom: variances 2 and 8, of the mean of both (60, 63) 4.5.
+    for noise, task_prior in ((1.0, 5.0), (9.0, 9.0)):  # no less than what items give
+        judged = judge_seeds(
+            hypotheses_of("s", keys), keys, old, new, np.full(2, noise), GatePolicy(), 0.0125
+        )
+        error = {(j.level, j.name): j.error for j in judged}
+        expected = [(4 * task_prior + own) / 5 * 1.5 for own in (2.0, 8.0)]
+        assert [error["task", name] for name in "ab"] == pytest.approx(np.sqrt(expected))
+        # Tasks that are trained apart give their mean half their variance.
+        suite = (4 * task_prior / 2 + 4.5) / 5 * 1.5
+        assert error["suite", "s"] == pytest.approx(np.sqrt(suite))
 
 
 def test_each_seed_is_paired_with_its_own_weights(tmp_path: Path) -> None:
