@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 from scipy.stats import binomtest
 
 from xharness.cards import Recipe, TaskCard, digest
@@ -304,6 +304,22 @@ def test_seeds_know_no_hard_limit() -> None:
     assert judged[-1].p == pytest.approx(1 / 2 - np.arctan(8 / np.sqrt(3)) / np.pi)  # Cauchy's
 
 
+def test_seeds_that_agree_still_need_a_drop_above_the_floor() -> None:
+    keys = [Key("t", "l")]
+    old, new = np.full((2, 1), 70.0), np.full((1, 1), 69.95)
+    for floor, expected in ((0.1, "held"), (0.01, "regressed")):
+        policy = GatePolicy(floor=floor)
+        judged = judge_seeds(hypotheses_of("s", keys), keys, old, new, np.zeros(1), policy, 0.0125)
+        assert {j.verdict for j in judged} == {expected}
+
+
+def test_one_retrained_language_makes_its_task_retrained(baseline: Path, tmp_path: Path) -> None:
+    same = write_run(tmp_path / "en", rarely, languages=("en",))
+    other = write_run(tmp_path / "de", rarely, languages=("de",), weights="x" * 64)
+    verdict = gate(baseline, merged(tmp_path / "new", [same, other]), GatePolicy())
+    assert {j.mode for j in verdict.judgements} == {"retrained"}
+
+
 def test_seeds_are_corrected_for_the_number_of_cells() -> None:
     keys = [Key("t", f"l{i}") for i in range(4)]
     old, new = np.full((1, 4), 70.0), np.array([[67.0, 70.0, 70.0, 70.0]])
@@ -337,13 +353,18 @@ def test_each_seed_is_paired_with_its_own_weights(tmp_path: Path) -> None:
 
 
 def test_tasks_of_both_cases_share_alpha(tmp_path: Path) -> None:
-    def run(name: str, tags: str) -> Path:
-        write_run(tmp_path / name / "p", rarely, tasks={"pairs": PAIRS})
+    def run(name: str, tags: str, wrong: Wrong = rarely) -> Path:
+        write_run(tmp_path / name / "p", wrong, tasks={"pairs": PAIRS})
         write_run(tmp_path / name / "t", rarely, tasks={"tags": TAGS}, weights=tags)
         return merged(tmp_path / name / "all", [tmp_path / name / "p", tmp_path / name / "t"])
 
-    verdict = gate(base(tmp_path, run("old", "a")), run("new", "b"), GatePolicy())
-    assert found(verdict, "pairs", "task").mode == "same weights"
+    new = run("new", "b", after(("pairs", "de", 2)))
+    verdict = gate(base(tmp_path, run("old", "a")), new, GatePolicy())
+    one = found(verdict, "pairs", "task")
+    assert one.mode == "same weights"
+    assert one.error
+    # z of a half of a quarter of alpha, z of 80 %, and the floor.
+    assert one.detectable == pytest.approx(0.1 + (ndtri(1 - 0.05 / 8) + ndtri(0.8)) * one.error)
     assert found(verdict, "tags", "task").mode == "retrained"
     assert any("half of alpha: tags" in note for note in verdict.notes)
 
@@ -503,7 +524,7 @@ def test_baselines_are_refused_that_would_hide_something(tmp_path: Path) -> None
         model = msgspec.structs.replace(record.model, lineage=[phase])
         path = trained / f"cells/{record.id}.json"
         path.write_bytes(json_bytes(msgspec.structs.replace(record, model=model)))
-    with pytest.raises(Refused, match=r"pairs was trained by other recipes \(.*, against other in"):
+    with pytest.raises(Refused, match=r"or on other files \(other, against \)"):
         base(tmp_path, whole, trained)
     base(tmp_path, whole)
     with pytest.raises(Refused, match="is there already; --force replaces it"):
