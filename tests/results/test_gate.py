@@ -44,7 +44,7 @@ from xharness.records import (
 )
 from xharness.results import verdict_views as views
 from xharness.results.baseline import read_baseline, write_baseline
-from xharness.results.gate import gate
+from xharness.results.gate import gate, seed_scores
 from xharness.results.judging import CellChange, hypotheses_of, judge_items, judge_seeds
 from xharness.results.measurements import Key, read_side
 from xharness.results.policy import GatePolicy, read_policy
@@ -302,6 +302,14 @@ def test_seeds_know_no_hard_limit() -> None:
     )
     assert {j.verdict for j in judged} == {"inconclusive"}
     assert judged[-1].p == pytest.approx(1 / 2 - np.arctan(8 / np.sqrt(3)) / np.pi)  # Cauchy's
+
+
+def test_items_that_differ_between_seeds_are_noise_by_hand(tmp_path: Path) -> None:
+    runs = [RunFolder(run) for run in seeds(tmp_path, "old", {1: 8, 2: 10})]
+    one, other = read_side(runs).cells[Key("pairs", "en")].values()
+    new = next(iter(read_side(runs[:1]).cells[Key("pairs", "en")].values()))
+    _, noise = seed_scores({Key("pairs", "en"): [(one, new), (other, new)]})
+    assert noise == pytest.approx([2 * 0.5**2 / 2])  # two of 200 items, half of the difference
 
 
 def test_seeds_that_agree_still_need_a_drop_above_the_floor() -> None:
