@@ -119,6 +119,7 @@ def test_the_worst_languages_are_held_against_their_tasks(
     lowest = min(scores, key=lambda language: (scores[language], language))
     assert rows[0][1].split()[0] == lowest
     assert rows[0][2] == f"{scores[lowest] - mean:+.1f}"
+    assert all(row[2].startswith("-") for row in rows)
 
 
 def test_cells_that_measured_something_else_are_left_out_and_named(
@@ -235,8 +236,9 @@ def test_what_differs_beyond_chance_is_marked(apart: list[Column], catalogue: Ca
     rows = {row[0]: row[1:] for row in mean_table(comparison, "language").rows}
     # Wilson's bounds of 80 and of 53 in 100.
     assert rows["sw"][1:3] == ["80.0 [71.1, 86.7]", "53.0 [43.3, 62.5]"]
-    assert rows["sw"][3] == "-27.0 [-38.3, -15.7] *"  # 1.96 times the root of 33
-    assert rows["th"][3] == "+0.0 [+0.0, +0.0]"
+    # t(99) times the standard error of 30 losses and 3 gains in 100.
+    assert rows["sw"][3] == "-27.0 [-37.1, -16.9] *"
+    assert rows["th"][3] == "+0.0"
     (row,) = significance_table(comparison).rows
     assert row == ["second", "xnli", "3", "0", "1: sw", "0", "1"]
     assert any("* differs from the first model" in said for said in remarks(comparison))

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from junitparser import Error, JUnitXml, Skipped
+from scipy.stats import binomtest
 
 from xharness.records import CellRecord, Failure
 from xharness.results.exports import to_csv, to_eee, to_junit
@@ -85,7 +86,18 @@ def test_every_eval_ever(run: RunFolder) -> None:
     check_eee(path, value)
     scores = {r["evaluation_name"]: r["score_details"] for r in value["evaluation_results"]}
     assert scores["xnli/ar/accuracy"]["score"] == pytest.approx(400 / 6)
-    assert scores["xnli/ar/accuracy"]["uncertainty"] == {"num_samples": 6}
+    exact = binomtest(4, 6).proportion_ci()
+    assert scores["xnli/ar/accuracy"]["uncertainty"] == {
+        "num_samples": 6,
+        "confidence_interval": {
+            "lower": pytest.approx(100 * exact.low),
+            "upper": pytest.approx(100 * exact.high),
+            "confidence_level": 0.95,
+            "method": "clopper-pearson",
+        },
+    }
+    # The interval is of the mean of two values, so neither has one.
+    assert scores["xquad/ar/f1"]["uncertainty"].keys() == {"num_samples"}
     assert "xnli/sw/accuracy" not in scores  # what was not scored has no score
     assert scores["udpos/ar/f1"]["details"]["variant"] == "seqeval 0.0.12"
     assert to_eee(run.read_run(), run.records()) == files  # the same run, the same file
@@ -103,6 +115,9 @@ def test_csv_has_every_cell_in_full_precision(run: RunFolder) -> None:
         if record.result:
             assert float(row["score"]) == record.result.score
             assert {k: float(row[k]) for k in record.result.values} == record.result.values
+            interval = record.result.interval
+            bounds = (str(interval.lower), str(interval.upper)) if interval else ("", "")
+            assert (row["lower"], row["upper"]) == bounds
         else:
             assert row["score"] == ""
             assert row["reason"]

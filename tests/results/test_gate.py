@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtr, ndtri
 from scipy.stats import binomtest
 
-from xharness.cards import TaskCard, digest
+from xharness.cards import Recipe, TaskCard, digest
 from xharness.cli.main import main
 from xharness.data.items import Dataset, Pair, Sentence
 from xharness.data.measured import measured
@@ -32,15 +33,23 @@ from xharness.evaluators.recording import (
 from xharness.metrics.accuracy import Accuracy
 from xharness.metrics.tagging import SeqEval
 from xharness.plugins.roles import Outcome
-from xharness.records import CELL_SCHEMA, RUN_SCHEMA, CellRecord, Failure, ModelRecord, RunRecord
+from xharness.records import (
+    CELL_SCHEMA,
+    RUN_SCHEMA,
+    CellRecord,
+    Failure,
+    ModelRecord,
+    PhaseRecord,
+    RunRecord,
+)
 from xharness.results import verdict_views as views
 from xharness.results.baseline import read_baseline, write_baseline
-from xharness.results.gate import gate
-from xharness.results.judging import CellChange, hypotheses_of, judge_items
+from xharness.results.gate import gate, seed_scores
+from xharness.results.judging import CellChange, hypotheses_of, judge_items, judge_seeds
 from xharness.results.measurements import Key, read_side
 from xharness.results.policy import GatePolicy, read_policy
 from xharness.results.verdict import Judgement, Verdict
-from xharness.runs.folder import RunFolder, cell_id, npz_bytes
+from xharness.runs.folder import RunFolder, cell_id, json_bytes, npz_bytes
 
 PAIRS = TaskCard(
     name="pairs", kind="classification", description="", languages=["en", "de"],
@@ -285,6 +294,64 @@ def test_too_few_seeds_are_not_judged_unless_their_spread_is_declared(tmp_path: 
     assert gate(path, run, GatePolicy(seed_sd=0.5)).verdict == "failed"
 
 
+def test_seeds_know_no_hard_limit() -> None:
+    keys = [Key("t", "l")]
+    old, new = np.array([[71.0], [69.0]]), np.array([[62.0]])  # 8 points are 4.6 standard errors
+    judged = judge_seeds(
+        hypotheses_of("s", keys), keys, old, new, np.zeros(1), GatePolicy(hard_limit=5.0), 0.0125
+    )
+    assert {j.verdict for j in judged} == {"inconclusive"}
+    assert judged[-1].p == pytest.approx(1 / 2 - np.arctan(8 / np.sqrt(3)) / np.pi)  # Cauchy's
+
+
+def test_items_that_differ_between_seeds_are_noise_by_hand(tmp_path: Path) -> None:
+    runs = [RunFolder(run) for run in seeds(tmp_path, "old", {1: 8, 2: 10})]
+    one, other = read_side(runs).cells[Key("pairs", "en")].values()
+    new = next(iter(read_side(runs[:1]).cells[Key("pairs", "en")].values()))
+    _, noise = seed_scores({Key("pairs", "en"): [(one, new), (other, new)]})
+    assert noise == pytest.approx([2 * 0.5**2 / 2])  # two of 200 items, half of the difference
+
+
+def test_seeds_that_agree_still_need_a_drop_above_the_floor() -> None:
+    keys = [Key("t", "l")]
+    old, new = np.full((2, 1), 70.0), np.full((1, 1), 69.95)
+    for floor, expected in ((0.1, "held"), (0.01, "regressed")):
+        policy = GatePolicy(floor=floor)
+        judged = judge_seeds(hypotheses_of("s", keys), keys, old, new, np.zeros(1), policy, 0.0125)
+        assert {j.verdict for j in judged} == {expected}
+
+
+def test_one_retrained_language_makes_its_task_retrained(baseline: Path, tmp_path: Path) -> None:
+    same = write_run(tmp_path / "en", rarely, languages=("en",))
+    other = write_run(tmp_path / "de", rarely, languages=("de",), weights="x" * 64)
+    verdict = gate(baseline, merged(tmp_path / "new", [same, other]), GatePolicy())
+    assert {j.mode for j in verdict.judgements} == {"retrained"}
+
+
+def test_seeds_are_corrected_for_the_number_of_cells() -> None:
+    keys = [Key("t", f"l{i}") for i in range(4)]
+    old, new = np.full((1, 4), 70.0), np.array([[67.0, 70.0, 70.0, 70.0]])
+    policy = GatePolicy(seed_sd=1.0)
+    judged = judge_seeds(hypotheses_of("s", keys), keys, old, new, np.zeros(4), policy, 0.0125)
+    assert next(j.p for j in judged if j.name == "t/l0") == pytest.approx(4 * ndtr(-3 / np.sqrt(2)))
+
+
+def test_the_spread_of_seeds_is_shrunk_toward_what_is_expected_by_hand() -> None:
+    keys = [Key("a", "l"), Key("b", "l")]
+    old, new = np.array([[70.0, 50.0], [72.0, 54.0]]), np.array([[71.0, 52.0]])
+    # One degree of freedom: variances 2 and 8, of the mean of both (60, 63) 4.5.
+    for noise, task_prior in ((1.0, 5.0), (9.0, 9.0)):  # no less than what items give
+        judged = judge_seeds(
+            hypotheses_of("s", keys), keys, old, new, np.full(2, noise), GatePolicy(), 0.0125
+        )
+        error = {(j.level, j.name): j.error for j in judged}
+        expected = [(4 * task_prior + own) / 5 * 1.5 for own in (2.0, 8.0)]
+        assert [error["task", name] for name in "ab"] == pytest.approx(np.sqrt(expected))
+        # Tasks that are trained apart give their mean half their variance.
+        suite = (4 * task_prior / 2 + 4.5) / 5 * 1.5
+        assert error["suite", "s"] == pytest.approx(np.sqrt(suite))
+
+
 def test_each_seed_is_paired_with_its_own_weights(tmp_path: Path) -> None:
     path = base(tmp_path, *seeds(tmp_path, "old", {1: 8, 2: 60}))
     again = merged(tmp_path / "a", seeds(tmp_path, "old", {2: 60}))
@@ -294,13 +361,18 @@ def test_each_seed_is_paired_with_its_own_weights(tmp_path: Path) -> None:
 
 
 def test_tasks_of_both_cases_share_alpha(tmp_path: Path) -> None:
-    def run(name: str, tags: str) -> Path:
-        write_run(tmp_path / name / "p", rarely, tasks={"pairs": PAIRS})
+    def run(name: str, tags: str, wrong: Wrong = rarely) -> Path:
+        write_run(tmp_path / name / "p", wrong, tasks={"pairs": PAIRS})
         write_run(tmp_path / name / "t", rarely, tasks={"tags": TAGS}, weights=tags)
         return merged(tmp_path / name / "all", [tmp_path / name / "p", tmp_path / name / "t"])
 
-    verdict = gate(base(tmp_path, run("old", "a")), run("new", "b"), GatePolicy())
-    assert found(verdict, "pairs", "task").mode == "same weights"
+    new = run("new", "b", after(("pairs", "de", 2)))
+    verdict = gate(base(tmp_path, run("old", "a")), new, GatePolicy())
+    one = found(verdict, "pairs", "task")
+    assert one.mode == "same weights"
+    assert one.error
+    # z of a half of a quarter of alpha, z of 80 %, and the floor.
+    assert one.detectable == pytest.approx(0.1 + (ndtri(1 - 0.05 / 8) + ndtri(0.8)) * one.error)
     assert found(verdict, "tags", "task").mode == "retrained"
     assert any("half of alpha: tags" in note for note in verdict.notes)
 
@@ -344,6 +416,16 @@ def test_failed_cells_fail_the_gate_and_all_of_them_are_no_pass(
     everything = ("pairs/en", "pairs/de", "tags/en", "tags/de")
     none = gate(baseline, write_run(tmp_path / "none", rarely, failed=everything), GatePolicy())
     assert (none.verdict, none.exit_code, none.judgements) == ("failed", 1, [])
+
+
+def test_where_no_cell_can_be_judged_there_is_no_verdict(baseline: Path, tmp_path: Path) -> None:
+    run = RunFolder(write_run(tmp_path / "new", rarely))
+    for record in run.records():
+        without = msgspec.structs.replace(record, status="skipped", result=None, reason="no data")
+        run.write_cell(without)
+    assert gate(baseline, run.path, GatePolicy()).exit_code == 1
+    with pytest.raises(NothingSelected, match="nothing can be judged"):
+        gate(baseline, run.path, GatePolicy(allow_missing=True))
 
 
 def test_nothing_in_common_is_nothing_selected(baseline: Path, tmp_path: Path) -> None:
@@ -444,6 +526,14 @@ def test_baselines_are_refused_that_would_hide_something(tmp_path: Path) -> None
         base(tmp_path, whole, other)
     with pytest.raises(Refused, match="in more than one of the runs"):
         base(tmp_path, whole, whole)
+    trained = merged(tmp_path / "trained", [write_run(tmp_path / "more", rarely, seed=43)])
+    for record in RunFolder(trained).records():
+        phase = PhaseRecord("pairs", Recipe("other", 1e-5, 1, 8), 43, "", [])
+        model = msgspec.structs.replace(record.model, lineage=[phase])
+        path = trained / f"cells/{record.id}.json"
+        path.write_bytes(json_bytes(msgspec.structs.replace(record, model=model)))
+    with pytest.raises(Refused, match=r"or on other files \(other, against \)"):
+        base(tmp_path, whole, trained)
     base(tmp_path, whole)
     with pytest.raises(Refused, match="is there already; --force replaces it"):
         base(tmp_path, whole)
@@ -460,6 +550,7 @@ def test_baselines_are_refused_that_would_hide_something(tmp_path: Path) -> None
         ("[tool.xharness.gate.tolerance]\ncell = -1.0", ":2: cell is -1.0"),
         ("[tool.xharness]\ngate = 3", ":2: [tool.xharness.gate] is a table"),
         ("[tool.xharness.gate.tolerance]\ncel = 1.0", "Did you mean 'cell'?"),
+        ("[tool.xharness.gat]\nalpha = 0.1", ":1: unknown key 'gat' in [tool.xharness]."),
         ("[tool.xharness.gate", "pyproject.toml: "),
     ],
 )
@@ -494,6 +585,8 @@ def test_all_outputs_tell_the_same(baseline: Path, tmp_path: Path) -> None:
     assert (failures, errors) == (regressed, {"tags/de"})
     counted = sum(int(s.get("failures", 0)) for s in tree.iter("testsuite"))
     assert counted == sum(j.verdict == "regressed" for j in verdict.judgements)
+    torn = [msgspec.structs.replace(c, reason="\x00\x1b[1m") for c in verdict.missing]
+    assert ET.fromstring(views.junit(msgspec.structs.replace(verdict, missing=torn)))
     text = views.summary(verdict)
     assert all(f"| {name} |" in text for name in regressed)
     lines = views.workflow_commands(verdict)
@@ -516,20 +609,33 @@ def test_annotations_are_few_and_escaped(baseline: Path, tmp_path: Path) -> None
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 3))
-def test_levels_are_means_of_cells(seed: int, tasks: int, languages: int) -> None:
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 4), min_size=1, max_size=4))
+def test_levels_are_means_of_cells(seed: int, languages: list[int]) -> None:
     generator = np.random.default_rng(seed)
     cells = {}
-    for t in range(tasks):
-        for la in range(languages):
+    for t, count in enumerate(languages):
+        for la in range(count):
             parts = generator.choice([-0.5, 0.0, 0.5], 50)
             cells[Key(f"t{t}", f"l{la}")] = CellChange(70.0, 70 + parts.sum(), parts, True)
     judged = judge_items(hypotheses_of("s", list(cells)), cells, GatePolicy(), 0.0125)
-    by_level = {
-        level: [j.change for j in judged if j.level == level] for level in ("suite", "task", "cell")
-    }
-    assert by_level["suite"][0] == pytest.approx(np.mean(by_level["task"]))
-    assert np.mean(by_level["task"]) == pytest.approx(np.mean(by_level["cell"]))
+    change = {(j.level, j.name): j.change for j in judged}
+    tasks = [change["task", f"t{t}"] for t in range(len(languages))]
+    # A task counts as much as another, however many languages it has.
+    assert change["suite", "s"] == pytest.approx(np.mean(tasks))
+    for place, level in enumerate(("task", "language")):
+        for name in {key[place] for key in cells}:
+            own = [change["cell", str(key)] for key in cells if key[place] == name]
+            assert change[level, name] == pytest.approx(np.mean(own))
+
+
+@pytest.mark.parametrize(
+    ("drop", "floor", "regressed"), [(0.05, 0.0, True), (0.05, 0.1, False), (0.3, 0.1, True)]
+)
+def test_a_drop_must_exceed_the_floor(drop: float, floor: float, regressed: bool) -> None:
+    parts = np.full(500, -drop / 500)
+    cells = {Key("t", "l"): CellChange(70.0, 70.0 - drop, parts, True)}
+    judged = judge_items(hypotheses_of("s", list(cells)), cells, GatePolicy(floor=floor), 0.0125)
+    assert {j.verdict == "regressed" for j in judged} == {regressed}
 
 
 Run = Callable[..., tuple[int, str, str]]
@@ -569,6 +675,9 @@ def test_the_commands_from_baseline_to_verdict(
     assert code == 1
     assert "::error title=xharness gate%3A pairs" in out
     assert "Gate: failed" in summary.read_text()
+    _, out, err = run_cli("gate", "new", "--baseline", "base.json", "--format", "json")
+    assert json.loads(out)["verdict"] == "failed"
+    assert "::error title=xharness gate%3A pairs" in err
     code, _, err = run_cli("gate", "new", "--baseline", "base.json", "--junit", "gate.xml")
     assert code == 2
     assert "gate.xml is there already" in err
@@ -582,6 +691,8 @@ def test_files_of_others_are_not_replaced(run_cli: Run, tmp_path: Path) -> None:
     assert code == 2
     assert "no verdict; --force replaces it" in err
     assert notes.read_text() == "my notes"
+    code, _, err = run_cli("gate", "old", "--baseline", "base.json", "--junit", "new.xml")
+    assert (code, (tmp_path / "new.xml").exists()) == (2, False)  # not one file without the other
     assert run_cli("gate", "old", "--baseline", "base.json", "--force")[0] == 0
     code, _, err = run_cli("baseline", "create", "old", "-o", "base.json")
     assert (code, "--force replaces it" in err) == (2, True)

@@ -70,7 +70,7 @@ def test_what_is_missing_or_changed(toy_run: Path, cards: Catalogue, tmp_path: P
     (run / "cells/toy/toy-tags/de.json").unlink()
     count, problems = write(run, tmp_path / "one", cards)
     assert count == 13
-    assert problems == ["toy-tags/de has no predictions: it was not run, or failed"]
+    assert problems == ["no predictions, not run, or failed (toy-tags/de)"]
     with pytest.raises(UnknownName, match="No model named 'toi'. Did you mean 'toy'"):
         write(run, tmp_path / "two", cards, "toi")
     changed = run / "predictions/toy/toy-pairs/test-de.tsv"

@@ -106,6 +106,7 @@ def test_the_number_of_effects_by_hand() -> None:
     # Conjunctions: 4 x 0.001, 3 x 0.01, 2 x 0.02, 1 x 0.5.
     assert at_least(np.array([0.02, 0.5, 0.001, 0.01]), 0.05) == 3
     assert at_least(np.array([0.02, 0.5]), 0.01) == 0
+    assert at_least(np.array([0.02, 0.03, 0.5]), 0.05) == 0  # 3 x 0.02
 
 
 def test_without_a_prior_the_test_over_seeds_is_students() -> None:

@@ -27,23 +27,21 @@ DEFAULTS = {"eee": "eee", "csv": "cells.csv", "junit": "junit.xml"}
 @click.option("--force", is_flag=True, help="Overwrite files.")
 def command(run: Path, form: str, output: Path | None, force: bool) -> None:
     """Write the results in the run folder RUN in another program's format."""
-    from xharness.errors import DataError, Refused
+    from xharness.errors import Refused
     from xharness.results.exports import to_csv, to_eee, to_junit
-    from xharness.runs.folder import RunFolder
+    from xharness.runs.folder import RunFolder, write_whole
 
-    folder = RunFolder(run)
-    record, records = folder.read_run(), folder.records()
-    if not records:
-        raise DataError(f"{run} has no cell records: nothing was run there yet")
+    record, records = RunFolder(run).read_results()
     target = output or Path(DEFAULTS[form])
     if form == "eee":
         files = {target / name: text for name, text in to_eee(record, records).items()}
+        if not files:
+            raise Refused(f"no cell of {run} has a score, so Every Eval Ever takes nothing of it")
     else:
         files = {target: to_csv(records) if form == "csv" else to_junit(record, records)}
     there = [path for path in files if path.exists()]
     if there and not force:
         raise Refused(f"{there[0]} exists; name another with --output, or overwrite with --force")
     for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode())
         click.echo(path)

@@ -46,25 +46,29 @@ def command(
     """Judge the run folder RUN against a baseline.
 
     Exit code 0: nothing regressed; 1: something did, or cells failed; 4: the two did not measure
-    the same; 5: they have no cell in common. Settings: [tool.xharness.gate] in pyproject.toml.
+    the same; 5: they have no cell in common, or none that can be judged. Settings:
+    [tool.xharness.gate] in pyproject.toml.
     """
     from xharness.results import verdict_views as views
     from xharness.results.gate import gate
     from xharness.results.policy import read_policy
     from xharness.results.verdict import write_verdict
-    from xharness.runs.folder import json_bytes, write_new
+    from xharness.runs.folder import check_new, json_bytes, write_whole
 
+    if junit:
+        check_new(junit, force)
     policy = read_policy(Path("pyproject.toml"), allow_missing=allow_missing, seed_sd=seed_sd)
     verdict = gate(baseline, run, policy)
-    if junit:
-        write_new(junit, views.junit(verdict), force)
     write_verdict(output or run / "gate.json", verdict, force)
+    if junit:
+        write_whole(junit, views.junit(verdict))
     if form == "json":
         click.echo(json_bytes(verdict).decode(), nl=False)
     else:
         click.echo("\n\n".join(table.render(form) for table in views.tables(verdict)))
     if github:
-        click.echo("\n".join(views.workflow_commands(verdict)))
+        for line in views.workflow_commands(verdict):
+            click.echo(line, err=form == "json")  # so that the JSON stays one
         if os.environ.get("GITHUB_STEP_SUMMARY"):
             with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as file:
                 file.write(views.summary(verdict))

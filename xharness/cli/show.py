@@ -25,12 +25,10 @@ def command(run: Path, by: str, form: str, include: tuple[Path, ...]) -> None:
     from xharness.results.table import grouped_table, heading, task_table
     from xharness.runs.folder import RunFolder
 
-    folder = RunFolder(run)
-    record = folder.read_run()
+    record, records = RunFolder(run).read_results()
     _, catalogue = open_catalogue(include)
     suite = catalogue.suite(record.suite)
-    records = folder.records()
-    title = heading(record.suite, record.request["data"])
+    title = heading(record.suite, str(record.request.get("data", "unknown data")))
     if by == "task":
         table = task_table(title, suite, catalogue.tasks, records)
     else:

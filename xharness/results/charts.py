@@ -12,6 +12,7 @@ from typing import Any
 Spec = dict[str, Any]
 
 ROW, CELL = 20, 64  # pixels of a heat map's cell
+LIGHT = 0.44  # of viridis: there black and white both have a contrast of 4.5 and more
 _CONFIG: Spec = {
     "background": None,
     "font": "system-ui, sans-serif",
@@ -22,9 +23,15 @@ _CONFIG: Spec = {
         "domain": False,
         "ticks": False,
         "gridColor": "#8886",
+        "labelFontSize": 12,
         "labelLimit": 220,
     },
-    "legend": {"labelColor": "currentColor", "titleColor": "currentColor", "labelLimit": 320},
+    "legend": {
+        "labelColor": "currentColor",
+        "titleColor": "currentColor",
+        "labelFontSize": 12,
+        "labelLimit": 320,
+    },
     "title": {"color": "currentColor"},
 }
 
@@ -64,11 +71,11 @@ def heat_map(description: str, rows: Sequence[Mapping[str, Any]], models: Sequen
                 },
             },
             {
-                "mark": {"type": "text", "fontSize": 11, "aria": False},
+                "mark": {"type": "text", "fontSize": 12, "aria": False},
                 "encoding": {
                     "text": {"field": "score", "type": "quantitative", "format": ".1f"},
                     "color": {
-                        "condition": {"test": _upper_half(rows), "value": "#000"},
+                        "condition": {"test": _is_light(rows), "value": "#000"},
                         "value": "#fff",
                     },
                 },
@@ -82,7 +89,7 @@ def dot_plot(
 ) -> Spec:
     """A row for each group, a dot for each model; `rows` have `group`, `model` and `score`, and
     `lower` and `upper` where there is an interval."""
-    several = len(models) > 1
+    legend = {"orient": "top", "title": None, "columns": 1} if len(models) > 1 else None
     scores: dict[str, list[float]] = {}
     for row in rows:
         scores.setdefault(row["group"], []).append(row["score"])
@@ -105,7 +112,7 @@ def dot_plot(
                 "type": "nominal",
                 "sort": list(models),
                 "scale": {"scheme": "tableau10"},
-                "legend": {"orient": "top", "title": None, "columns": 1} if several else None,
+                "legend": legend,
             },
         },
         layer=[
@@ -118,7 +125,13 @@ def dot_plot(
                 },
             },
             {
-                "mark": {"type": "point", "filled": True, "size": 60, "tooltip": True},
+                "mark": {
+                    "type": "point",
+                    "filled": True,
+                    "size": 60,
+                    "opacity": 1,
+                    "tooltip": True,
+                },
                 "encoding": {
                     "x": {
                         "field": "score",
@@ -130,7 +143,7 @@ def dot_plot(
                         "field": "model",
                         "type": "nominal",
                         "sort": list(models),
-                        "legend": None,
+                        "legend": legend,
                     },
                 },
             },
@@ -148,7 +161,8 @@ def _spec(description: str, rows: Sequence[Mapping[str, Any]], **parts: Any) -> 
     }
 
 
-def _upper_half(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Where the colour scale is light, so that its number must be dark."""
+def _is_light(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Where the colour scale is so light that black is read better on it than white."""
     scores = [row["score"] for row in rows]
-    return f"datum.score > {(min(scores) + max(scores)) / 2}"
+    lowest = min(scores)
+    return f"datum.score > {lowest + LIGHT * (max(scores) - lowest)}"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from xharness.errors import DataError, Refused
+from xharness.errors import Refused
 from xharness.records import CellRecord
-from xharness.results.measurements import Key
+from xharness.results.measurements import Key, training_of
 from xharness.runs.folder import RunFolder
 from xharness.runs.leaderboard import model_key
 
@@ -42,8 +42,7 @@ class Column:
         ]
         shared = self.cells.keys() & other.cells.keys()
         trained = [
-            [[(p.task, p.recipe, p.files) for p in cells[key].model.lineage] for key in shared]
-            for cells in (self.cells, other.cells)
+            [training_of(cells[key]) for key in shared] for cells in (self.cells, other.cells)
         ]
         return one.seed != two.seed and same[0] == same[1] and trained[0] == trained[1]
 
@@ -75,12 +74,9 @@ def columns_of(runs: Sequence[RunFolder]) -> list[Column]:
             raise Refused(f"the run {path} is named twice; a run agrees with itself")
     found: list[tuple[str, RunFolder, list[CellRecord]]] = []
     for run in runs:
-        run.read_run()
         by_model: dict[str, list[CellRecord]] = {}
-        for record in run.records():
+        for record in run.read_results()[1]:
             by_model.setdefault(model_key(record), []).append(record)
-        if not by_model:
-            raise DataError(f"{run.path} has no cell records: nothing was run there yet")
         found += [(name, run, records) for name, records in by_model.items()]
     named = [(name, run.path) for name, run, _ in found]
     return [Column(_label(name, run.path, named), run, records) for name, run, records in found]

@@ -183,7 +183,7 @@ def worst_table(comparison: Comparison) -> Table:
         for language, keys in comparison.groups("language").items():
             difference = _mean(model.score(k) - means[model.label, k[0]] for k in keys)
             below.append((difference, language, keys))
-        for difference, language, keys in sorted(below)[:WORST]:
+        for difference, language, keys in sorted(one for one in below if one[0] < 0)[:WORST]:
             name = model.columns[0].cells[keys[0]].language.name
             tasks = ", ".join(task for task, _ in keys)
             rows.append([model.label, f"{language} {name}", signed(difference), tasks])
@@ -269,9 +269,10 @@ def with_interval(score: float, found: Interval | str | None, digits: int = 1) -
 
 
 def _difference(plain: float, found: Difference | None, marked: bool) -> str:
-    if found is None:
-        return signed(plain)
-    return f"{plain:+.1f} [{found.lower:+.1f}, {found.upper:+.1f}]" + (" *" if marked else "")
+    text, interval = signed(plain), found.interval if found else None
+    if isinstance(interval, Interval):
+        text += f" [{interval.lower:+.1f}, {interval.upper:+.1f}]"
+    return text + (" *" if marked else "")
 
 
 def _beyond_chance(found: Sequence[Difference]) -> list[bool]:

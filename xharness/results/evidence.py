@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from xharness.records import CellRecord, Interval
@@ -19,13 +20,12 @@ OLD = "an older version wrote the record"
 
 
 class Difference(NamedTuple):
-    """New - old in points, with its interval, and the one-sided p-values of "it did not drop" and
-    "it did not gain". Of one seed each: under the null hypothesis the items of both models can be
-    exchanged. Of more: t, over items and seeds."""
+    """New - old in points, with its interval (or why there is none), and the one-sided p-values of
+    "it did not drop" and "it did not gain". Of one seed each: under the null hypothesis the items
+    of both models can be exchanged. Of more: t, over items and seeds."""
 
     change: float
-    lower: float
-    upper: float
+    interval: Interval | str
     drop_p: float
     gain_p: float
 
@@ -84,17 +84,13 @@ class Evidence:
 
     def _over_items(self, model: int, sums: Sums) -> list[Difference]:
         import numpy as np
-        from scipy.special import ndtri
 
-        from xharness.statistics.paired import change_error, drop_p
+        from xharness.statistics.paired import drop_p
 
         found = []
-        for weights in sums:
-            whole = np.concatenate(self._changes(model, weights))
-            moved, reach = float(whole.sum()), float(ndtri(0.5 + LEVEL / 2)) * change_error(whole)
-            found.append(
-                Difference(moved, moved - reach, moved + reach, drop_p(whole), drop_p(-whole))
-            )
+        for changes in (self._changes(model, weights) for weights in sums):
+            whole, interval = np.concatenate(changes), _interval_of_change(changes)
+            found.append(Difference(float(whole.sum()), interval, drop_p(whole), drop_p(-whole)))
         return found
 
     def _over_both(self, model: int, sums: Sums) -> list[Difference]:
@@ -106,11 +102,19 @@ class Evidence:
         if not sums:
             return []
         old, new = self._scores(0, sums), self._scores(model, sums)
-        items = [change_error(np.concatenate(self._changes(model, w))) ** 2 for w in sums]
+        changes = [self._changes(model, w) for w in sums]
+        items = [change_error(np.concatenate(parts)) ** 2 for parts in changes]
         noise = [self._noise(model, weights) for weights in sums]
         test = other_seeds_and_items(old, new, np.array(items), np.array(noise))
         columns = (test.change, *test.bounds(LEVEL), test.drop_p(), test.gain_p())
-        return [Difference(*map(float, row)) for row in zip(*columns, strict=True)]
+        found = []
+        for parts, *row in zip(changes, *columns, strict=True):
+            change, lower, upper, drop_p, gain_p = map(float, row)
+            interval = _interval_of_change(parts)
+            if isinstance(interval, Interval):  # over items alone; seeds widen it
+                interval = Interval("t", "unit", interval.n_units, LEVEL, lower, upper)
+            found.append(Difference(change, interval, drop_p, gain_p))
+        return found
 
     def _scores(self, model: int, sums: Sums) -> Floats:
         """(K, H) each seed's weighted sums."""
@@ -159,6 +163,14 @@ class Evidence:
             squares += float(np.square(parts - np.mean(parts, axis=0)).sum())
             freedom += len(seeds) - 1
         return squares / freedom
+
+
+def _interval_of_change(changes: Sequence[Floats]) -> Interval | str:
+    """By the rule of scores, so that neither has one where units are few."""
+    from xharness.statistics.interval import interval_of_sum
+
+    moved = sum(float(parts.sum()) for parts in changes)
+    return interval_of_sum(moved, changes, "unit", LEVEL, bounds=(-inf, inf))
 
 
 def read_evidence(

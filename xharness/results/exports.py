@@ -80,7 +80,7 @@ def _eee_record(run: RunRecord, name: str, cells: Sequence[CellRecord]) -> dict[
                 "model_availability": UNKNOWN,
                 "producer": model.producer,
                 "backbone": str(backbone or UNKNOWN),
-                "weights_sha256": str(model.backbone.get("weights_sha256", UNKNOWN)),
+                "backbone_weights_sha256": str(model.backbone.get("weights_sha256", UNKNOWN)),
                 "seed": str(cells[0].seed),
             },
         },
@@ -104,7 +104,14 @@ def _eee_result(record: CellRecord, value: str, score: float) -> dict[str, Any]:
     }
     if result and value in result.variants:
         details["variant"] = result.variants[value]
-    items = result.n_items if result else 0
+    uncertainty: dict[str, Any] = {"num_samples": result.n_items if result else 0}
+    if result and result.interval and result.primary == [value]:  # else it is of no single value
+        uncertainty["confidence_interval"] = {
+            "lower": result.interval.lower,
+            "upper": result.interval.upper,
+            "confidence_level": result.interval.level,
+            "method": result.interval.method,
+        }
     return {
         "evaluation_name": f"{task.name}/{language.code}/{value}",
         "evaluation_result_id": f"{record.id}/{value}",
@@ -128,7 +135,7 @@ def _eee_result(record: CellRecord, value: str, score: float) -> dict[str, Any]:
         "score_details": {
             "score": score,
             "details": details,
-            "uncertainty": {"num_samples": items},
+            "uncertainty": uncertainty,
         },
     }
 
@@ -137,17 +144,19 @@ def to_csv(records: Sequence[CellRecord]) -> str:
     """One row a cell, also those without a score; full precision."""
     values = sorted({value for r in records if r.result for value in r.result.values})
     heads = ["model", "seed", "task", "kind", "language", "name", "family", "script", "split"]
-    heads += ["status", "score", "items", *values, "comparable_hash", "reason"]
+    heads += ["status", "score", "lower", "upper", "items", *values, "comparable_hash", "reason"]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(heads)
     for r in records:
         result = r.result
+        interval = result.interval if result else None
+        bounds = (interval.lower, interval.upper) if interval else ("", "")
         writer.writerow(
             [
                 *(r.model.name, r.seed, r.task.name, r.task.kind, r.language.code),
                 *(r.language.name, r.language.family, r.language.script, r.task.split, r.status),
-                *((result.score, result.n_items) if result else ("", "")),
+                *((result.score, *bounds, result.n_items) if result else [""] * 4),
                 *(result.values.get(value, "") if result else "" for value in values),
                 *(r.comparable_hash or "", _why(r)),
             ]
@@ -163,26 +172,26 @@ def to_junit(run: RunRecord, records: Sequence[CellRecord]) -> str:
     for record in records:
         by_suite.setdefault((model_key(record), record.task.name), []).append(record)
     for (model, task), cells in by_suite.items():
-        named = {"name": _xml(f"{model}/{task}")}
+        named = {"name": xml_text(f"{model}/{task}")}
         when = {"timestamp": run.started[:19], "hostname": "xharness"}
         suite = ET.SubElement(root, "testsuite", named | _counts(cells) | when)
         for cell in cells:
             case = ET.SubElement(
                 suite,
                 "testcase",
-                classname=_xml(f"xharness.{task}"),
-                name=_xml(cell.language.code),
+                classname=xml_text(f"xharness.{task}"),
+                name=xml_text(cell.language.code),
                 time=f"{_seconds(cell):.3f}",
             )
             if cell.status == "failed":
                 kind = cell.failure.type if cell.failure else "error"
-                ET.SubElement(case, "error", message=_xml(_why(cell)), type=_xml(kind))
+                ET.SubElement(case, "error", message=xml_text(_why(cell)), type=xml_text(kind))
             elif cell.status == "skipped":
-                ET.SubElement(case, "skipped", message=_xml(_why(cell)))
+                ET.SubElement(case, "skipped", message=xml_text(_why(cell)))
             elif cell.result:
                 values = ", ".join(f"{k} {v:.2f}" for k, v in cell.result.values.items())
                 said = f"score {cell.result.score:.2f} of {cell.result.n_items:,} items: {values}"
-                ET.SubElement(case, "system-out").text = _xml(said)
+                ET.SubElement(case, "system-out").text = xml_text(said)
     for name, total in _counts(records).items():
         root.set(name, total)
     ET.indent(root)
@@ -208,7 +217,8 @@ def _why(cell: CellRecord) -> str:
     return cell.reason or (cell.failure.message if cell.failure else "")
 
 
-def _xml(text: str) -> str:
+def xml_text(text: str) -> str:
+    """The text without what XML can't hold."""
     return _FORBIDDEN.sub("\ufffd", text)
 
 

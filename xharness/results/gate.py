@@ -63,8 +63,9 @@ def gate(baseline_path: Path, run_path: Path, policy: GatePolicy) -> Verdict:
     """Judges the cells that both have.
 
     Raises DataError for files that are not what they should be, NothingSelected (exit code 5) when
-    no cell is in common, NotComparable (exit code 4), with the first difference, when something
-    else was measured or the run was not asked for some cells, unless `allow_missing`.
+    no cell is in common or can be judged, NotComparable (exit code 4), with the first difference,
+    when something else was measured or the run was not asked for some cells, unless
+    `allow_missing`.
     """
     baseline, old = read_baseline(baseline_path)
     new = read_side([RunFolder(run_path)], baseline.model)
@@ -76,6 +77,10 @@ def gate(baseline_path: Path, run_path: Path, policy: GatePolicy) -> Verdict:
     same, retrained = split(old, new, shared)
     judgements = judge(baseline.suite, same, retrained, policy)
     failing = [cell for cell in missing if cell.status == "failed" or not policy.allow_missing]
+    if not judgements and not failing:
+        raise NothingSelected(
+            "nothing can be judged: no cell of the baseline has a score in all seeds of the run"
+        )
     verdict: Any = "passed"
     if failing or any(j.verdict == "regressed" for j in judgements):
         verdict = "failed"

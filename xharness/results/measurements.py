@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xharness.cards import digest
+from xharness.cards import Recipe, digest
 from xharness.errors import DataError, Refused, UnknownName
-from xharness.records import CellRecord
+from xharness.records import CellRecord, File
 from xharness.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -79,15 +79,15 @@ def read_side(folders: Sequence[RunFolder], model: str | None = None) -> Side:
     """The measurements of one model (None: the only one there is) in run folders.
 
     Raises DataError for folders that hold no run, Refused when models are several and none is
-    named or a cell is there twice, UnknownName for a model that is not there.
+    named, a cell is there twice or seeds were trained differently, UnknownName for a
+    model that is not there.
     """
-    records: list[tuple[RunFolder, CellRecord]] = []
-    runs = [folder.read_run() for folder in folders]
-    for folder in folders:
-        found = folder.records()
-        if not found:
-            raise DataError(f"{folder.path} has no cell records: nothing was run there yet")
-        records += [(folder, record) for record in found]
+    results = [folder.read_results() for folder in folders]
+    records = [
+        (folder, record)
+        for folder, (_, found) in zip(folders, results, strict=True)
+        for record in found
+    ]
     names = sorted({record.model.name for _, record in records})
     if model is None and len(names) > 1:
         several = ", ".join(names)
@@ -108,7 +108,31 @@ def read_side(folders: Sequence[RunFolder], model: str | None = None) -> Side:
             continue
         cells.setdefault(key, {})[record.seed] = measurement(folder, record)
     own = [record for _, record in records if record.model.name == model]
-    return Side(model, runs[0].suite, {**runs[0].versions, **_tokenizer(own)}, cells, bad)
+    _check_one_training(own)
+    run = results[0][0]
+    return Side(model, run.suite, {**run.versions, **_tokenizer(own)}, cells, bad)
+
+
+def _check_one_training(records: Sequence[CellRecord]) -> None:
+    """Raises Refused when seeds of a task were trained by different recipes or on different files:
+    what they differ by is then not what seeds do."""
+    first: dict[str, CellRecord] = {}
+    for record in records:
+        if record.result is None:
+            continue
+        one = first.setdefault(record.task.name, record)
+        if training_of(one) != training_of(record):
+            names = [", ".join(p.recipe.name for p in r.model.lineage) for r in (one, record)]
+            raise Refused(
+                f"{record.id} and {one.id} were trained by other recipes or on other files "
+                f"({names[1]}, against {names[0]}), so they are no seeds of one model; name runs "
+                "of one recipe"
+            )
+
+
+def training_of(record: CellRecord) -> list[tuple[str, Recipe, list[File]]]:
+    """What made the model of a cell but the seed."""
+    return [(phase.task, phase.recipe, phase.files) for phase in record.model.lineage]
 
 
 def _tokenizer(records: Sequence[CellRecord]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
@@ -72,12 +72,15 @@ def _in_file(path: Path) -> GatePolicy:
         found: Any = msgspec.toml.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CardError(f"{path}: {error}") from error
-    for name in TABLE.split("."):
+    for name in ("tool", "xharness"):
         found = found.get(name, {}) if isinstance(found, dict) else {}
+    _check_keys(path, text, "tool.xharness", found, ["gate"])
+    found = found.get("gate", {}) if isinstance(found, dict) else {}
     if not isinstance(found, dict):
         raise CardError(f"{path}:{_line(text, 'gate')}: [{TABLE}] is a table of settings")
-    _check_keys(path, text, found, GatePolicy)
-    _check_keys(path, text, found.get("tolerance", {}), Tolerance)
+    _check_keys(path, text, TABLE, found, GatePolicy.__struct_fields__)
+    tolerance = found.get("tolerance", {})
+    _check_keys(path, text, f"{TABLE}.tolerance", tolerance, Tolerance.__struct_fields__)
     try:
         policy = msgspec.convert(found, GatePolicy)
     except msgspec.ValidationError as error:
@@ -98,12 +101,11 @@ def _in_file(path: Path) -> GatePolicy:
     return policy
 
 
-def _check_keys(path: Path, text: str, found: object, kind: type[msgspec.Struct]) -> None:
-    known = [field.name for field in msgspec.structs.fields(kind)]
+def _check_keys(path: Path, text: str, table: str, found: object, known: Sequence[str]) -> None:
     for key in found if isinstance(found, Mapping) else ():
         if key not in known:
             hint = did_you_mean(key, known)
-            raise CardError(f"{path}:{_line(text, key)}: unknown key {key!r} in [{TABLE}].{hint}")
+            raise CardError(f"{path}:{_line(text, key)}: unknown key {key!r} in [{table}].{hint}")
 
 
 def _line(text: str, key: str) -> int:

@@ -283,7 +283,7 @@ def _table(table: Table, id: str) -> str:
     numbers = [all(map(_IS_NUMBER.match, column)) for column in zip(*table.rows, strict=True)]
     kinds = [' class="number"' if is_number else "" for is_number in numbers]
     heads = "".join(
-        f'<th scope="col"{kind}><button type="button">{html.escape(head)}</button></th>'
+        f'<th scope="col"{kind}><button type="button">{_breakable(head)}</button></th>'
         for head, kind in zip_longest(table.heads, kinds, fillvalue="")
     )
     rows = "".join(f"<tr>{''.join(map(_cell, row, kinds))}</tr>\n" for row in table.rows)
@@ -305,10 +305,15 @@ def _table(table: Table, id: str) -> str:
     )
 
 
+def _breakable(text: str) -> str:
+    """The text as HTML that can go on in a second line after the run in a model's name."""
+    return html.escape(text).replace(":", ":<wbr>")
+
+
 def _cell(text: str, kind: str) -> str:
     if not kind and len(text) > 30:
         kind = ' class="words"'
-    shown = html.escape(text)
+    shown = _breakable(text)
     if "number" in kind:
         shown = _INTERVAL.sub(r'<span class="muted">\1</span>', shown)
     return f"<td{kind}>{shown}</td>"

@@ -19,6 +19,7 @@ from xharness.errors import DataError, Refused, UnknownName
 from xharness.plugins.roles import SubmissionScorer
 from xharness.records import CellRecord
 from xharness.results.score import submission_path
+from xharness.results.table import some
 from xharness.runs.folder import RunFolder
 from xharness.runs.leaderboard import model_key, suite_languages
 
@@ -32,7 +33,7 @@ def write_submission(
     model: str | None = None,
 ) -> tuple[int, list[str]]:
     """Writes the folder `target`; returns the number of files and what keeps it from being a
-    whole submission: cells without predictions, and those of other or cut data.
+    whole submission: cells without predictions, and those of other or cut data, by the reason.
 
     model  which model, where the run has several.
     Raises Refused when `target` exists, DataError for a prediction file that is not as its
@@ -42,38 +43,37 @@ def write_submission(
         raise Refused(f"{target} exists and is not overwritten; name another folder")
     records = _of_one_model(run, model)
     files: dict[Path, Path] = {}
-    problems = []
+    problems: dict[str, list[str]] = {}
     for task in (tasks[name] for name in suite.tasks):
         for language in suite_languages(suite, task):
             record = records.get((task.name, language))
             where = f"{task.name}/{language}"
+            problem: str | None
             if record is None or record.result is None:
-                why = (record.reason if record else None) or "it was not run, or failed"
-                problems.append(f"{where} has no predictions: {why}")
+                why = (record.reason if record else None) or "not run, or failed"
+                problem = f"no predictions, {why}"
             elif record.task.split != task.split:
-                problems.append(
-                    f"{where} is left out: its predictions are for the split "
-                    f"{record.task.split!r}, a submission needs {task.split!r}"
-                )
+                problem = f"left out, predicted for {record.task.split!r} and not {task.split!r}"
             else:
                 path = run.path / run.submission_name(record, task.submission)
-                problems += _check(where, path, record, task, evaluator(task.kind))
+                problem = _problem(path, record, task, evaluator(task.kind))
                 files[submission_path(target, task, language)] = path
+            if problem:
+                problems.setdefault(problem, []).append(where)
+    said = [f"{problem} ({some(cells)})" for problem, cells in problems.items()]
     if not files:
-        raise DataError(f"{run.path} has no predictions for a submission: {problems[0]}")
+        raise DataError(f"{run.path} has no predictions for a submission: {said[0]}")
     _copy(files, target)
-    return len(files), problems
+    return len(files), said
 
 
 def _of_one_model(run: RunFolder, model: str | None) -> dict[tuple[str, str], CellRecord]:
     by_model: dict[str, dict[tuple[str, str], CellRecord]] = {}
-    for record in run.records():
+    for record in run.read_results()[1]:
         key = (record.task.name, record.language.code)
         by_model.setdefault(model_key(record), {})[key] = record
     if model is None and len(by_model) == 1:
         return next(iter(by_model.values()))
-    if not by_model:
-        raise DataError(f"{run.path} has no cell records: nothing was run there yet")
     if model is None:
         raise Refused(
             f"{run.path} has {len(by_model)} models; name one with --model: {', '.join(by_model)}"
@@ -83,28 +83,28 @@ def _of_one_model(run: RunFolder, model: str | None) -> dict[tuple[str, str], Ce
     return by_model[model]
 
 
-def _check(where: str, path: Path, record: CellRecord, task: TaskCard, evaluator: Any) -> list[str]:
+def _problem(path: Path, record: CellRecord, task: TaskCard, evaluator: Any) -> str | None:
     """What the file lacks. Raises DataError when it is not the one that the record names."""
     if not path.is_file():
         raise DataError(f"{path} is not there, though {record.id} was predicted; run it again")
     if hashlib.sha256(path.read_bytes()).hexdigest() != record.submission:
         raise DataError(f"{path} is not the file that the record of {record.id} names")
     if record.result is None or record.data is None:
-        return []
+        return None
     file, found = DataFile(path), record.result.n_items
     if task.submission == "json":
         ids = list(file.json(dict[str, Any]))
         if digest(ids) != record.data.items_sha256:
-            return [f"{where} has {len(ids):,} ids that are not those of the {found:,} items"]
+            return f"{len(ids):,} ids that are not those of the {found:,} items"
     elif isinstance(evaluator, SubmissionScorer):
         lines = len(evaluator.gold(file, task))
         if lines != found:
-            return [f"{where} has {lines:,} predictions for {found:,} items"]
+            return f"{lines:,} predictions for {found:,} items"
     size = task.sizes.get(task.split)
     published = size.get(record.language.code) if isinstance(size, dict) else size
     if published is None or found == published:
-        return []
-    return [f"{where} has {found:,} predictions; the published test set has {published:,} items"]
+        return None
+    return f"{found:,} predictions; the published test set has {published:,} items"
 
 
 def _copy(files: Mapping[Path, Path], target: Path) -> None:

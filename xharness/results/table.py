@@ -169,7 +169,7 @@ def remarks(records: Sequence[CellRecord]) -> list[str]:
             found.setdefault(text, []).append(
                 where if kind == "cut" else f"{where}/{record.language.code}"
             )
-    return [f"{text} ({_some(list(dict.fromkeys(w)))})" for text, w in found.items()]
+    return [f"{text} ({some(list(dict.fromkeys(w)))})" for text, w in found.items()]
 
 
 def _by_model(records: Sequence[CellRecord]) -> dict[str, list[CellRecord]]:
@@ -204,6 +204,7 @@ def _number(value: float) -> str:
     return f"{value:.1f}"
 
 
-def _some(names: list[str], most: int = 6) -> str:
+def some(names: Sequence[str], most: int = 6) -> str:
+    """The first of them, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from xharness.results.exports import xml_text
 from xharness.results.table import Table
 from xharness.results.verdict import BadCell, Judgement, Verdict
 
@@ -112,7 +113,7 @@ def junit(verdict: Verdict) -> bytes:
         for judgement in cases:
             case = ET.SubElement(suite, "testcase", name=judgement.name, classname=f"gate.{level}")
             if judgement in failing:
-                ET.SubElement(case, "failure", message=_sentence(judgement))
+                ET.SubElement(case, "failure", message=_sentence(judgement), type="drift")
             elif judgement.verdict == "inconclusive":
                 ET.SubElement(case, "skipped", message=_sentence(judgement))
             else:
@@ -122,7 +123,7 @@ def junit(verdict: Verdict) -> bytes:
     for cell in verdict.missing:
         case = ET.SubElement(missing, "testcase", name=cell.cell, classname="gate.missing")
         kind = "error" if _fails(verdict, cell) else "skipped"
-        ET.SubElement(case, kind, message=f"{cell.status}: {cell.reason}")
+        ET.SubElement(case, kind, message=xml_text(f"{cell.status}: {cell.reason}"))
     _count(missing)
     ET.indent(root)
     content: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)

@@ -33,7 +33,11 @@ class _Head(msgspec.Struct):
 
 
 def cell_id(model: str, task: str, language: str, seed: int) -> str:
-    """`MODEL/TASK/LANG`, with `#SEED` unless the seed is the default one."""
+    """`MODEL/TASK/LANG`, with `#SEED` unless the seed is the default one.
+
+    It names files, so Refused is raised for a model whose name leads out of its folder."""
+    if ".." in Path(model).parts:
+        raise Refused(f"the model's name {model!r} leads out of the run folder: it has '..'")
     return f"{model}/{task}/{language}" + ("" if seed == DEFAULT_SEED else f"#{seed}")
 
 
@@ -90,21 +94,34 @@ class RunFolder:
     def read_cell(self, identity: str) -> CellRecord | None:
         """The record of a cell, or None. Raises DataError for a file that is none."""
         path = self.path / "cells" / f"{identity}.json"
-        return _read_record(path) if path.is_file() else None
+        return self._read_record(path) if path.is_file() else None
 
     def read_items(self, record: CellRecord) -> dict[str, npt.NDArray[Any]]:
         """The per-item arrays of a cell. Raises DataError when they are not the record's."""
         path = self.path / "items" / f"{record.id}.npz"
         if not path.is_file():
-            raise DataError(f"{path} is missing, which the record of {record.id} names")
+            raise DataError(
+                f"{path} is missing, which the record of {record.id} names; run it again"
+            )
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != record.items:
-            raise DataError(f"{path} is not the file that the record of {record.id} names")
+            raise DataError(
+                f"{path} is not the file that the record of {record.id} names. Delete the record "
+                "to run it again."
+            )
         return read_npz(path, content)
 
     def records(self) -> list[CellRecord]:
-        """All cell records, in the order of their ids."""
-        return [_read_record(path) for path in sorted((self.path / "cells").rglob("*.json"))]
+        """All cell records, in the order of their ids. Raises DataError for a file that is none,
+        or another cell's."""
+        return [self._read_record(path) for path in sorted((self.path / "cells").rglob("*.json"))]
+
+    def read_results(self) -> tuple[RunRecord, list[CellRecord]]:
+        """The run's record, and those of its cells. Raises DataError when there are none."""
+        run, records = self.read_run(), self.records()
+        if not records:
+            raise DataError(f"{self.path} has no cell records: nothing was run there yet")
+        return run, records
 
     def is_whole(self, record: CellRecord, suffix: str) -> bool:
         """Whether the files that an `ok` record names are there."""
@@ -143,12 +160,25 @@ class RunFolder:
     def _write(self, name: str, content: bytes) -> None:
         write_whole(self.path / name, content)
 
+    def _read_record(self, path: Path) -> CellRecord:
+        try:
+            record = msgspec.json.decode(path.read_bytes(), type=CellRecord)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            check_schema(path, CELL_SCHEMA)
+            raise DataError(
+                f"{path} is no cell record: {error}. Delete it to run again."
+            ) from error
+        check_schema(path, CELL_SCHEMA, record.schema)
+        own = f"cells/{record.id}.json"
+        if path != self.path / own:
+            raise DataError(f"{path} holds the record that belongs in {own}; delete one of the two")
+        return record
 
-def write_new(path: Path, content: bytes, force: bool) -> None:
-    """Writes a file whole. Raises Refused when it is there already, unless `force`."""
+
+def check_new(path: Path, force: bool) -> None:
+    """Raises Refused when a file is there already, unless `force`."""
     if path.exists() and not force:
         raise Refused(f"{path} is there already; --force replaces it")
-    write_whole(path, content)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -160,16 +190,6 @@ def write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     whole.replace(path)
-
-
-def _read_record(path: Path) -> CellRecord:
-    try:
-        record = msgspec.json.decode(path.read_bytes(), type=CellRecord)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        check_schema(path, CELL_SCHEMA)
-        raise DataError(f"{path} is no cell record: {error}. Delete it to run again.") from error
-    check_schema(path, CELL_SCHEMA, record.schema)
-    return record
 
 
 def check_schema(path: Path, expected: str, found: str | None = None) -> None:
