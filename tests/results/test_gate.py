@@ -683,6 +683,23 @@ def test_the_commands_from_baseline_to_verdict(
     assert "gate.xml is there already" in err
 
 
+def test_a_refusal_reaches_what_reads_the_files(
+    run_cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base(tmp_path, write_run(tmp_path / "old", rarely))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    write_run(tmp_path / "other", rarely, gold="no")
+    arguments = ("gate", "other", "--baseline", "base.json", "--junit", "gate.xml")
+    code, out, err = run_cli(*arguments)
+    assert code == 4
+    assert out.startswith("::error title=xharness gate%3A refused::")
+    (suite,) = ET.fromstring((tmp_path / "gate.xml").read_bytes())
+    assert (suite.get("tests"), suite.get("errors")) == ("1", "1")
+    error = suite.find("testcase/error")
+    assert error is not None
+    assert error.get("message") in err
+
+
 def test_files_of_others_are_not_replaced(run_cli: Run, tmp_path: Path) -> None:
     base(tmp_path, write_run(tmp_path / "old", rarely))
     notes = tmp_path / "old/gate.json"

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from xharness.cli.options import format_option
+from xharness.errors import NotComparable, NothingSelected
 
 
 @click.command()
@@ -58,7 +59,14 @@ def command(
     if junit:
         check_new(junit, force)
     policy = read_policy(Path("pyproject.toml"), allow_missing=allow_missing, seed_sd=seed_sd)
-    verdict = gate(baseline, run, policy)
+    try:
+        verdict = gate(baseline, run, policy)
+    except (NotComparable, NothingSelected) as refused:
+        if junit:
+            write_whole(junit, views.junit_of_refusal(str(refused)))
+        if github:
+            click.echo(views.annotation("error", "refused", str(refused)), err=form == "json")
+        raise
     write_verdict(output or run / "gate.json", verdict, force)
     if junit:
         write_whole(junit, views.junit(verdict))

@@ -95,13 +95,17 @@ def models_of(columns: Sequence[Column]) -> list[Model]:
     names = [group[0].records[0].model.name for group in groups]
     return [
         Model(
-            f"{name if names.count(name) == 1 else group[0].label} ({len(group)} seeds)"
+            f"{name if names.count(name) == 1 else _seedless(group[0])} ({len(group)} seeds)"
             if len(group) > 1
             else group[0].label,
             group,
         )
         for name, group in zip(names, groups, strict=True)
     ]
+
+
+def _seedless(column: Column) -> str:
+    return column.label.removesuffix(f"#{column.records[0].seed}")
 
 
 def _label(name: str, path: Path, all_of_them: Sequence[tuple[str, Path]]) -> str:

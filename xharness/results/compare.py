@@ -116,7 +116,8 @@ def mean_table(comparison: Comparison, by: str) -> Table:
     first. A group that spans tasks is the mean over tasks of its means in them, so that a task
     with many languages counts no more than another."""
     groups = comparison.groups(by)
-    rows = _rows(comparison, {name: over_tasks(keys) for name, keys in groups.items()})
+    sums = {name: over_tasks(keys) for name, keys in groups.items()}
+    rows = _rows(comparison, sums, languages=by != "task")
     if by == "task":
         rows += _rows(comparison, {"mean of these tasks": over_tasks(comparison.keys)})
     return Table(f"By {by}", [by, "cells", *_heads(comparison)], rows)
@@ -144,12 +145,11 @@ def significance_table(comparison: Comparison) -> Table:
     better or worse beyond chance, and in how many at least, without saying in which."""
     rows = []
     for number, model in list(enumerate(comparison.models))[1:]:
-        tested: dict[Key, Difference] = {}
-        for keys in comparison.groups("task").values():
-            found = comparison.evidence.differences(number, [{key: 1.0} for key in keys])
-            tested |= {key: one for key, one in zip(keys, found, strict=True) if one}
-        marks = dict(zip(tested, _beyond_chance([*tested.values()]), strict=True))
+        found = comparison.evidence.differences(number, [{key: 1.0} for key in comparison.keys])
+        tested = {key: one for key, one in zip(comparison.keys, found, strict=True) if one}
         for task, keys in measurements.grouped(tested, lambda key: key.task).items():
+            marked = _beyond_chance([tested[key] for key in keys], languages=True)
+            marks = dict(zip(keys, marked, strict=True))
             better = [key.language for key in keys if marks[key] and tested[key].change > 0]
             worse = [key.language for key in keys if marks[key] and tested[key].change < 0]
             p = [(tested[key].gain_p, tested[key].drop_p) for key in keys]
@@ -208,8 +208,9 @@ def remarks(comparison: Comparison) -> list[str]:
         said.append(f"means over seeds, intervals and tests over seeds as well as items: {named}")
     if len(comparison.models) > 1:
         said.append(
-            f"* differs from the first model: p < {ALPHA:g} by paired tests, Holm's correction "
-            "over the rows of the table (or all cells). Models of one seed, trained anew, may "
+            f"* differs from the first model: p < {ALPHA:g} by paired tests, corrected over the "
+            "table's rows, tasks by Holm's rule, languages and their groups by Benjamini and "
+            "Hochberg's, cells by theirs within a task. Models of one seed, trained anew, may "
             "differ by more"
         )
     for reason, keys in _without(comparison).items():
@@ -241,6 +242,7 @@ def _rows(
     comparison: Comparison,
     groups: Mapping[str, Weights],
     bounds: tuple[float, float] = (0.0, 100.0),
+    languages: bool = False,
 ) -> list[list[str]]:
     """A row for each weighted sum: its cells, each model's value and difference to the first."""
     cells: list[list[str]] = [[] for _ in groups]
@@ -250,7 +252,7 @@ def _rows(
             row.append(with_interval(model.weighted(weights), interval))
         if number:
             tested = comparison.evidence.differences(number, [*groups.values()])
-            marks = _beyond_chance([found for found in tested if found])
+            marks = _beyond_chance([found for found in tested if found], languages)
             for row, weights, found in zip(cells, groups.values(), tested, strict=True):
                 plain = model.weighted(weights) - comparison.models[0].weighted(weights)
                 marked = found is not None and marks.pop(0)
@@ -275,13 +277,15 @@ def _difference(plain: float, found: Difference | None, marked: bool) -> str:
     return text + (" *" if marked else "")
 
 
-def _beyond_chance(found: Sequence[Difference]) -> list[bool]:
-    """Which differences are significant, corrected for their number."""
+def _beyond_chance(found: Sequence[Difference], languages: bool) -> list[bool]:
+    """Which differences are significant, corrected for their number: any wrong one is to be rare
+    among tasks, among languages their share is to be small."""
     import numpy as np
 
-    from xharness.statistics.multiple import holm
+    from xharness.statistics.multiple import benjamini_hochberg, holm
 
-    return [bool(p < ALPHA) for p in holm(np.array([one.p for one in found]))]
+    adjusted = benjamini_hochberg if languages else holm
+    return [bool(p < ALPHA) for p in adjusted(np.array([one.p for one in found]))]
 
 
 def _at_least(p: Sequence[float]) -> int:

@@ -75,12 +75,21 @@ class Evidence:
 
     def differences(self, model: int, sums: Sums) -> list[Difference | None]:
         """A model's weighted sums minus the first one's; None where a cell has no per-item
-        outcomes. Seeds are expected to move all of `sums` alike: the spread over a few seeds that
-        is seen in one is held against the others'."""
-        known = [w for w in sums if not any(key in self.reasons for key in w)]
-        seeds = len(self.models[0]) + len(self.models[model])
-        given = iter((self._over_items if seeds == 2 else self._over_both)(model, known))
-        return [next(given) if w in known else None for w in sums]
+        outcomes. Seeds are expected to move sums over the same tasks alike: the spread over a
+        few seeds that is seen in one is held against the others'."""
+        tested = self._over_items
+        if len(self.models[0]) + len(self.models[model]) > 2:
+            tested = self._over_both
+        alike: dict[frozenset[str], list[int]] = {}
+        for number, weights in enumerate(sums):
+            if not any(key in self.reasons for key in weights):
+                alike.setdefault(frozenset(key.task for key in weights), []).append(number)
+        found: list[Difference | None] = [None] * len(sums)
+        for numbers in alike.values():
+            differences = tested(model, [sums[number] for number in numbers])
+            for number, difference in zip(numbers, differences, strict=True):
+                found[number] = difference
+        return found
 
     def _over_items(self, model: int, sums: Sums) -> list[Difference]:
         import numpy as np
@@ -99,8 +108,6 @@ class Evidence:
         from xharness.statistics.paired import change_error
         from xharness.statistics.seeds import other_seeds_and_items
 
-        if not sums:
-            return []
         old, new = self._scores(0, sums), self._scores(model, sums)
         changes = [self._changes(model, w) for w in sums]
         items = [change_error(np.concatenate(parts)) ** 2 for parts in changes]

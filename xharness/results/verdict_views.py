@@ -96,11 +96,13 @@ def workflow_commands(verdict: Verdict) -> list[str]:
         shown = list(found[:MOST_ANNOTATIONS])
         if len(found) > len(shown):
             shown[-1] = ("more", f"{len(found) - len(shown) + 1} more; gate.json has all")
-        lines += [
-            f"::{kind} title={_escape(f'xharness gate: {name}', title=True)}::{_escape(text)}"
-            for name, text in shown
-        ]
+        lines += [annotation(kind, name, text) for name, text in shown]
     return lines
+
+
+def annotation(kind: str, name: str, text: str) -> str:
+    """One workflow command."""
+    return f"::{kind} title={_escape(f'xharness gate: {name}', title=True)}::{_escape(text)}"
 
 
 def junit(verdict: Verdict) -> bytes:
@@ -126,6 +128,17 @@ def junit(verdict: Verdict) -> bytes:
         ET.SubElement(case, kind, message=xml_text(f"{cell.status}: {cell.reason}"))
     _count(missing)
     ET.indent(root)
+    content: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return content + b"\n"
+
+
+def junit_of_refusal(why: str) -> bytes:
+    """JUnit XML with one error: nothing could be judged."""
+    root = ET.Element("testsuites", name="xharness gate")
+    suite = ET.SubElement(root, "testsuite", name="gate", tests="1")
+    case = ET.SubElement(suite, "testcase", name="comparable", classname="gate")
+    ET.SubElement(case, "error", message=xml_text(why))
+    _count(suite)
     content: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return content + b"\n"
 
