@@ -49,8 +49,8 @@ trained.
 **What they are for.** Trying xharness without training, and testing it. They were trained on parts
 of the official files, so their scores say what such a small encoder reaches with few data, and
 nothing about the methods. Some training data may not be used commercially; the weights are offered
-under the terms of the data that they were trained on. Mewsli-X has no official training data here: its
-encoders have seen the sample's 18 pairs alone.
+under the terms of the data that they were trained on. Mewsli-X has no official training data here:
+its encoders have seen the sample's 18 pairs alone.
 """
 
 

@@ -64,6 +64,7 @@ def _languages(catalogue: Catalogue) -> Rows:
                 "name": language.name,
                 "family": language.family,
                 "script": language.script,
+                "resources": language.resources,
                 "tasks": " ".join(has),
             }
         )

@@ -13,7 +13,7 @@ from xharness.cli.options import format_option, include_option, open_catalogue
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--by",
-    type=click.Choice(["task", "language", "family", "script"]),
+    type=click.Choice(["task", "language", "family", "script", "resources"]),
     default="task",
     show_default=True,
     help="What the rows are.",

@@ -45,7 +45,7 @@ class Comparison:
     evidence: Evidence
 
     def groups(self, by: str) -> dict[str, list[Key]]:
-        """The cells by `task`, `language`, `family` or `script`."""
+        """The cells by `task`, `language`, `family`, `script` or `resources`."""
         cells = self.models[0].columns[0].cells
         found: dict[str, list[Key]] = defaultdict(list)
         for key in self.keys:
@@ -112,9 +112,9 @@ def over_tasks(keys: Sequence[Key]) -> dict[Key, float]:
 
 
 def mean_table(comparison: Comparison, by: str) -> Table:
-    """Means by `task`, `language`, `family` or `script`, and each model's difference to the
-    first. A group that spans tasks is the mean over tasks of its means in them, so that a task
-    with many languages counts no more than another."""
+    """Means by a name of `GROUPS`, and each model's difference to the first. A group that spans
+    tasks is the mean over tasks of its means in them, so that a task with many languages counts no
+    more than another."""
     groups = comparison.groups(by)
     sums = {name: over_tasks(keys) for name, keys in groups.items()}
     rows = _rows(comparison, sums, languages=by != "task")
@@ -217,8 +217,8 @@ def remarks(comparison: Comparison) -> list[str]:
         shown = ", ".join(map(str, keys[:3])) + (", ..." if len(keys) > 3 else "")
         said.append(f"{len(keys)} cells without intervals and tests: {reason} ({shown})")
     said.append(
-        "families and scripts of the languages were put together by us; resource classes are left "
-        "out, since no assignment of them was verified"
+        "families and scripts of the languages were put together by us; resource classes, 0 to 5, "
+        "are those of Joshi et al. 2020, from transcriptions"
     )
     return said
 

@@ -122,6 +122,7 @@ def make_report(
         sections["Languages"] = [mean_table(comparison, "language"), worst_table(comparison)]
         sections["Families"] = [mean_table(comparison, "family")]
         sections["Scripts"] = [mean_table(comparison, "script")]
+        sections["Resources"] = [mean_table(comparison, "resources")]
         notes = [[note] for note in remarks(comparison)]
         basis = Table("What the comparison rests on", ["remark"], notes)
         tests = [significance_table(comparison)] if len(columns) > 1 else []
@@ -239,7 +240,7 @@ def _charts(
         specs[f"chart-{len(specs)}"] = ("Tasks", charts.heat_map(about, rows, names) | {
             "title": task
         })  # fmt: skip
-    for section, by in (("Families", "family"), ("Scripts", "script")):
+    for section, by in (("Families", "family"), ("Scripts", "script"), ("Resources", "resources")):
         if comparison:
             rows = [
                 _point(comparison, number, group, keys)

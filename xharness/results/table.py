@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from xharness.cards import SuiteCard, TaskCard
+from xharness.data.languages import LANGUAGES
 from xharness.records import NOT_BENCHMARK, SAMPLE, CellRecord
 from xharness.runs.leaderboard import comparability, leaderboard, model_key, suite_languages
 
@@ -17,7 +18,13 @@ GROUPINGS: Mapping[str, Callable[[CellRecord], str]] = {
     "language": lambda record: record.language.code,
     "family": lambda record: record.language.family,
     "script": lambda record: record.language.script,
+    "resources": lambda record: _resources(record.language.code),
 }
+
+
+def _resources(code: str) -> str:
+    known = LANGUAGES.get(code)
+    return f"class {known.resources}" if known else ""
 
 
 @dataclass(frozen=True)
