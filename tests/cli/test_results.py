@@ -269,10 +269,14 @@ def test_ten_thousand_cells(scored: Path, tmp_path: Path) -> None:
     records = RunFolder(scored).records()
     for model in (f"m{number}" for number in range(53)):
         for record in records:
-            path = scored / f"cells/{model}/{record.task.name}/{record.language.code}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
+            name = f"{model}/{record.task.name}/{record.language.code}"
+            path, items = scored / f"cells/{name}.json", scored / f"items/{name}.npz"
+            for folder in (path.parent, items.parent):
+                folder.mkdir(parents=True, exist_ok=True)
+            items.hardlink_to(scored / f"items/{record.id}.npz")
             named = msgspec.structs.replace(record.model, name=model)
-            path.write_bytes(msgspec.json.encode(msgspec.structs.replace(record, model=named)))
+            cell = msgspec.structs.replace(record, id=name, model=named)
+            path.write_bytes(msgspec.json.encode(cell))
     assert len(list((scored / "cells").rglob("*.json"))) == 54 * 192
     for arguments in (["compare", "run"], ["report", "run"], ["export", "run", "--to", "eee"]):
         done = subprocess.run(

@@ -130,7 +130,7 @@ def test_all_cells_are_in_the_table(page: str, columns: list[Column]) -> None:
 
 def test_charts_hold_the_scores_and_are_drawn(page: str, columns: list[Column]) -> None:
     charts = specs(page)
-    assert len(charts) == 9 + 2
+    assert len(charts) == 9 + 3
     first = next(iter(charts.values()))
     rows = first["data"]["values"]
     assert len(rows) == 15 + 14
@@ -257,6 +257,6 @@ def test_a_browser_sorts_filters_and_asks_nobody(page: str, tmp_path: Path, widt
     assert found, done.stderr[-2000:]
     seen = json.loads(found.group(1).replace("&quot;", '"'))
     assert seen == {
-        "up": True, "down": True, "count": [383, 383], "languages": ["sw"], "charts": 11,
+        "up": True, "down": True, "count": [383, 383], "languages": ["sw"], "charts": 12,
         "wide": True, "requests": [], "outside": [],
     }  # fmt: skip
