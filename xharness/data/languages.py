@@ -2,8 +2,8 @@
 
 Families are those of the XTREME-R paper (appendix B; Basque and Korean are isolates there). Which
 language belongs to which, and the scripts, were put together by us, not checked against a source.
-Resource classes are those of Joshi et al. 2020 (arXiv 2004.09095), from two transcriptions of its
-list that agree, not from the list itself.
+Resource classes are those of Joshi et al. 2020 (arXiv 2004.09095), from memory, and the same in a
+public transcription of its list; the list itself was not at hand.
 """
 
 from __future__ import annotations

@@ -218,7 +218,7 @@ def remarks(comparison: Comparison) -> list[str]:
         said.append(f"{len(keys)} cells without intervals and tests: {reason} ({shown})")
     said.append(
         "families and scripts of the languages were put together by us; resource classes, 0 to 5, "
-        "are those of Joshi et al. 2020, from transcriptions"
+        "are those of Joshi et al. 2020, from a transcription"
     )
     return said
 
