@@ -115,7 +115,9 @@ def bundle(jobs: list[Job], request: Request, records: list[CellRecord]) -> Bund
     }
     recipe = request.recipe or str(job.card.recipe)
     command = ["xharness", "eval", "--model", job.card.name, "--recipe", recipe]
-    command += ["--tasks", ",".join(request.tasks)] if request.tasks else []
+    for name in ("tasks", "languages"):
+        if named := getattr(request, name):
+            command += [f"--{name}", ",".join(named)]
     command += ["--data", "FOLDER", "--train", "missing"]
     return Bundle(
         model=job.card.name,

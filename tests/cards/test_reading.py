@@ -111,6 +111,11 @@ def test_a_good_card_reads(tmp_path: Path) -> None:
             "score: [f1]\nrecipes: {small: {lora: {rank: 4, alpha: 8, dropout: 1.5}}}",
             ":8: recipes.small.lora.dropout is 1.5: Expected `float` <= 1.0",
         ),
+        (
+            "score: [f1]",
+            "score: [f1]\nrecipes:\n  small: {max_grad_norm: .inf}",
+            ":9: recipes.small.max_grad_norm is inf, must be finite",
+        ),
     ],
 )
 def test_each_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str, said: str) -> None:

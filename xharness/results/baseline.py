@@ -13,7 +13,7 @@ import msgspec
 from xharness.cards import digest
 from xharness.errors import DataError, NotComparable, Refused
 from xharness.results.measurements import Key, Measurement, Side, first_difference
-from xharness.runs.folder import check_schema, json_bytes, npz_bytes, read_npz, write_whole
+from xharness.runs.folder import json_bytes, npz_bytes, read_json, read_npz, write_whole
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -99,14 +99,8 @@ def read_baseline(path: Path) -> tuple[Baseline, Side]:
     if not path.is_file():
         hint = "" if path.suffix == ".json" else " A baseline is a file that ends in .json."
         raise DataError(f"no baseline {path}: make one with xharness baseline create.{hint}")
-    try:
-        baseline = msgspec.json.decode(path.read_bytes(), type=Baseline)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        check_schema(path, BASELINE_SCHEMA)
-        raise DataError(
-            f"{path} is no baseline: {error}. Restore it, or make one: xharness baseline create."
-        ) from error
-    check_schema(path, BASELINE_SCHEMA, baseline.schema)
+    hint = ". Restore it, or make one: xharness baseline create."
+    baseline = read_json(path, Baseline, BASELINE_SCHEMA, "no baseline", hint)
     packed = path.parent / baseline.outcomes
     if packed.parent != path.parent or not packed.is_file():
         raise DataError(f"{path}: its per-item outcomes, {baseline.outcomes}, are not beside it")

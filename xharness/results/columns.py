@@ -37,14 +37,13 @@ class Column:
     def differs_by_seed_from(self, other: Column) -> bool:
         """Whether both are one model, trained alike on the same files, of different seeds."""
         one, two = self.records[0], other.records[0]
-        same = [
-            (r.model.name, r.model.card_sha256, r.model.backbone, r.model.dtype) for r in (one, two)
-        ]
-        shared = self.cells.keys() & other.cells.keys()
-        trained = [
-            [training_of(cells[key]) for key in shared] for cells in (self.cells, other.cells)
-        ]
-        return one.seed != two.seed and same[0] == same[1] and trained[0] == trained[1]
+        if one.seed == two.seed or one.model.name != two.model.name:
+            return False  # soon said of most pairs
+        same = [(r.model.card_sha256, r.model.backbone, r.model.dtype) for r in (one, two)]
+        return same[0] == same[1] and all(
+            training_of(self.cells[key]) == training_of(other.cells[key])
+            for key in self.cells.keys() & other.cells.keys()
+        )
 
 
 @dataclass(frozen=True)
@@ -93,19 +92,15 @@ def models_of(columns: Sequence[Column]) -> list[Model]:
         else:
             groups.append([column])
     names = [group[0].records[0].model.name for group in groups]
-    return [
-        Model(
-            f"{name if names.count(name) == 1 else _seedless(group[0])} ({len(group)} seeds)"
-            if len(group) > 1
-            else group[0].label,
-            group,
-        )
-        for name, group in zip(names, groups, strict=True)
-    ]
-
-
-def _seedless(column: Column) -> str:
-    return column.label.removesuffix(f"#{column.records[0].seed}")
+    models = []
+    for name, group in zip(names, groups, strict=True):
+        label = group[0].label
+        if len(group) > 1:
+            if names.count(name) == 1:
+                label = name
+            label = f"{label.removesuffix(f'#{group[0].records[0].seed}')} ({len(group)} seeds)"
+        models.append(Model(label, group))
+    return models
 
 
 def _label(name: str, path: Path, all_of_them: Sequence[tuple[str, Path]]) -> str:

@@ -8,6 +8,8 @@ from itertools import chain, product
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from xharness.records import CellRecord, Interval
 from xharness.results.measurements import Key, Measurement, Units, combined, measurement, units_of
 from xharness.runs.folder import RunFolder
@@ -118,8 +120,8 @@ class Evidence:
         for parts, *row in zip(changes, *columns, strict=True):
             change, lower, upper, drop_p, gain_p = map(float, row)
             interval = _interval_of_change(parts)
-            if isinstance(interval, Interval):  # over items alone; seeds widen it
-                interval = Interval("t", "unit", interval.n_units, LEVEL, lower, upper)
+            if isinstance(interval, Interval):  # over items alone, until here
+                interval = msgspec.structs.replace(interval, lower=lower, upper=upper)
             found.append(Difference(change, interval, drop_p, gain_p))
         return found
 

@@ -83,7 +83,7 @@ class Report:
                 f"<style>\n{here.with_name('report.css').read_text('utf-8')}</style>\n",
                 f"</head>\n<body>\n<header><h1>{html.escape(self.title)}</h1>\n",
                 f'<p class="muted">xharness {__version__}. Scores are percent, higher is better; ',
-                "in brackets are 95 % intervals over items; * differs beyond chance. Tables sort ",
+                "in brackets are 95 % intervals; * differs beyond chance. Tables sort ",
                 "by their heads.</p></header>\n",
                 f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n<main>\n',
                 *body,

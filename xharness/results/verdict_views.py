@@ -127,9 +127,7 @@ def junit(verdict: Verdict) -> bytes:
         kind = "error" if _fails(verdict, cell) else "skipped"
         ET.SubElement(case, kind, message=xml_text(f"{cell.status}: {cell.reason}"))
     _count(missing)
-    ET.indent(root)
-    content: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return content + b"\n"
+    return _xml(root)
 
 
 def junit_of_refusal(why: str) -> bytes:
@@ -139,6 +137,11 @@ def junit_of_refusal(why: str) -> bytes:
     case = ET.SubElement(suite, "testcase", name="comparable", classname="gate")
     ET.SubElement(case, "error", message=xml_text(why))
     _count(suite)
+    return _xml(root)
+
+
+def _xml(root: ET.Element) -> bytes:
+    ET.indent(root)
     content: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return content + b"\n"
 

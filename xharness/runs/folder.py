@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import msgspec
 from filelock import FileLock, Timeout
@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 
 class _Head(msgspec.Struct):
     schema: str
+
+
+class _Versioned(Protocol):
+    @property
+    def schema(self) -> str: ...
+
+
+Record = TypeVar("Record", bound=_Versioned)
 
 
 def cell_id(model: str, task: str, language: str, seed: int) -> str:
@@ -140,13 +148,7 @@ class RunFolder:
             raise DataError(f"there is no run folder {self.path}.{meant}")
         if not path.is_file():
             raise DataError(f"{self.path} is no run folder: it has no run.json")
-        try:
-            run = msgspec.json.decode(path.read_bytes(), type=RunRecord)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            check_schema(path, RUN_SCHEMA)
-            raise DataError(f"{path} is no run record: {error}") from error
-        check_schema(path, RUN_SCHEMA, run.schema)
-        return run
+        return read_json(path, RunRecord, RUN_SCHEMA, "no run record")
 
     def write_leaderboards(self, boards: Mapping[str, Mapping[str, Any]]) -> None:
         """One model and seed: `leaderboard.json`; several: one file each and an index."""
@@ -161,14 +163,8 @@ class RunFolder:
         write_whole(self.path / name, content)
 
     def _read_record(self, path: Path) -> CellRecord:
-        try:
-            record = msgspec.json.decode(path.read_bytes(), type=CellRecord)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            check_schema(path, CELL_SCHEMA)
-            raise DataError(
-                f"{path} is no cell record: {error}. Delete it to run again."
-            ) from error
-        check_schema(path, CELL_SCHEMA, record.schema)
+        hint = ". Delete it to run again."
+        record = read_json(path, CellRecord, CELL_SCHEMA, "no cell record", hint)
         own = f"cells/{record.id}.json"
         if path != self.path / own:
             raise DataError(f"{path} holds the record that belongs in {own}; delete one of the two")
@@ -192,15 +188,25 @@ def write_whole(path: Path, content: bytes) -> None:
     whole.replace(path)
 
 
-def check_schema(path: Path, expected: str, found: str | None = None) -> None:
-    """Raises DataError for another schema's file, also for one that doesn't read as ours."""
-    if found is None:
+def read_json(
+    path: Path, kind: type[Record], schema: str, otherwise: str, hint: str = ""
+) -> Record:
+    """A file as a struct. Raises DataError for another schema's file, also for one that doesn't
+    read as ours, and for one that is `otherwise`."""
+    content = path.read_bytes()
+    try:
+        record = msgspec.json.decode(content, type=kind)
+        found = record.schema
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         try:
-            found = msgspec.json.decode(path.read_bytes(), type=_Head).schema
+            found = msgspec.json.decode(content, type=_Head).schema
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return
-    if found != expected:
-        raise DataError(f"{path} has schema {found!r}; this version reads {expected!r}")
+            found = schema
+        if found == schema:
+            raise DataError(f"{path} is {otherwise}: {error}{hint}") from error
+    if found != schema:
+        raise DataError(f"{path} has schema {found!r}; this version reads {schema!r}")
+    return record
 
 
 def json_bytes(value: Any) -> bytes:

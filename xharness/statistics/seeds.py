@@ -66,8 +66,8 @@ def other_seeds_and_items(old: Floats, new: Floats, items: Floats, noise: Floats
     noise  (H,) the variance that a seed's score has because single items come out otherwise. What
            a hypothesis' seeds do beyond it is shrunk toward the mean of the hypotheses.
 
-    The variances add up; degrees of freedom after Satterthwaite. With the percentile intervals of
-    a bootstrap of seeds and items it agrees as far as three seeds let it, which those undercover.
+    The variances add up; degrees of freedom after Satterthwaite. With many seeds the error is that
+    of a bootstrap of seeds and items; with few, the bootstrap's is too small.
     """
     beyond = within_variance(old, new) - noise
     alone = len(noise) == 1
