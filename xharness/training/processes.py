@@ -6,6 +6,7 @@ the same step: weights stay the same everywhere. With one process nothing here d
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,11 +22,13 @@ T = TypeVar("T")
 
 def join() -> None:
     """Joins the processes that the launcher started, if it started several: gloo on CPUs, NCCL on
-    GPUs, of which each process takes its own."""
+    GPUs, of which each process takes its own. They part at exit: the threads of a group that is
+    left standing then abort the process now and then."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        atexit.register(dist.destroy_process_group)
 
 
 def count() -> int:
