@@ -14,9 +14,11 @@ from transformers import PreTrainedModel
 from xharness.inference.packing import (
     Encoded,
     Hidden,
+    Run,
     batches,
     can_pack,
     encode,
+    packed_attention,
     position_offset,
 )
 
@@ -118,6 +120,32 @@ def test_attention_dropout_acts_in_training_only(make_module: Make) -> None:
     module.eval()
     one, two = (encode(module, shown, packed=True).states for _ in range(2))
     torch.testing.assert_close(one, two)
+
+
+def test_dropout_takes_its_share_of_the_weights_and_scales_the_others() -> None:
+    runs, heads, share = [Run(0, 3, 5), Run(15, 2, 16)], 4, 0.3
+    query, key = torch.randn(2, 1, heads, 47, 16).unbind()
+    # The values are the unit vectors, so that the result is the weights.
+    value = torch.cat([torch.eye(16)[:5].repeat(3, 1), torch.eye(16).repeat(2, 1)])
+    value = value.expand(1, heads, -1, -1)
+    module = torch.nn.Module()
+    exact, _ = packed_attention(module, query, key, value, None, runs=runs)
+    torch.manual_seed(0)
+    draws = [
+        packed_attention(module, query, key, value, None, dropout=share, runs=runs)[0]
+        for _ in range(400)
+    ]
+    dropped = torch.stack(draws)
+    there = dropped != 0
+    scaled = (exact / (1 - share)).expand_as(dropped)
+    torch.testing.assert_close(dropped[there], scaled[there], atol=1e-4, rtol=1e-4)
+    kept = there.float().mean(0)[exact != 0]  # of each weight, in 400 draws
+    assert kept.numel() == heads * (3 * 5 * 5 + 2 * 16 * 16)
+    assert (kept - (1 - share)).abs().max() < 5 * (share * (1 - share) / 400) ** 0.5
+    assert abs(kept.mean() - (1 - share)) < 5 * (share * (1 - share) / 400 / kept.numel()) ** 0.5
+    torch.manual_seed(0)
+    again, _ = packed_attention(module, query, key, value, None, dropout=share, runs=runs)
+    assert torch.equal(again, draws[0])
 
 
 def test_bf16_weights_give_nearly_the_same_vectors(make_module: Make) -> None:

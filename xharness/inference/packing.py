@@ -121,12 +121,27 @@ def packed_attention(
     for (_start, count, length), *parts in rows:
         q, k, v = (x.unflatten(1, (count, length)).transpose(0, 1) for x in parts)
         # each (count, heads, length, D)
-        attended = scaled_dot_product_attention(
-            q, k, v, dropout_p=dropout, scale=scaling, is_causal=causal, enable_gqa=shared
-        )
+        if dropout and q.device.type == "cpu" and not (causal or shared):
+            attended = _dropping_attention(q, k, v, dropout, scaling or q.shape[-1] ** -0.5)
+        else:
+            attended = scaled_dot_product_attention(
+                q, k, v, dropout_p=dropout, scale=scaling, is_causal=causal, enable_gqa=shared
+            )
         pieces.append(attended.transpose(1, 2).flatten(0, 1))
     # cat, not writes into an empty buffer: gradients must flow.
     return torch.cat(pieces)[None], None
+
+
+def _dropping_attention(
+    query: Tensor, key: Tensor, value: Tensor, dropout: float, scaling: float
+) -> Tensor:
+    """Attention (N, heads, L, D) with dropout of its weights, on a CPU: twice as fast as torch's at
+    256 tokens, where half of the time is the generator's, which gives four weights at once here."""
+    weights = torch.softmax(query * scaling @ key.transpose(-1, -2), dim=-1)
+    size, dropped = weights.numel(), round(dropout * 2**16)  # of 2 ** 16 equally likely numbers
+    draws = torch.empty(-(-size // 4), dtype=torch.int64).random_(-(2**63), None)
+    kept = draws.view(torch.int16)[:size].view_as(weights) >= dropped - 2**15
+    return weights * kept.to(weights.dtype).mul_(2**16 / (2**16 - dropped)) @ value
 
 
 def _mask(*_args: Any, attention_mask: Tensor | None = None, **_: Any) -> Tensor | None:
