@@ -117,7 +117,7 @@ def test_killed_it_goes_on_bit_for_bit_with_an_adversary_too(
 ) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_STATES", 0.0)
     # Several passes a step, and embeddings that are trained: their norm must not be taken anew.
-    monkeypatch.setitem(loop.MICRO_BATCH_TOKENS, "cpu", 60)
+    monkeypatch.setitem(loop.PACK_TOKENS, "cpu", 60)
     facts = []
     networks = [make_network(folder) for _ in range(3)]
     for network, on_step in zip(
@@ -153,7 +153,7 @@ def test_an_adversary_leaves_order_and_head_as_they_were(
 
         return Watched()
 
-    monkeypatch.setitem(loop.MICRO_BATCH_TOKENS, "cpu", 60)
+    monkeypatch.setitem(loop.PACK_TOKENS, "cpu", 60)
     starts = []
     for adversary in (Plain(), FreeLB(), Noise(passes=2)):
         network = make_network(folder)
@@ -234,7 +234,7 @@ def test_where_the_loop_cuts_a_batch_of_unequal_sentences_changes_no_weight(
     recipe = msgspec.structs.replace(RECIPE, adam_epsilon=1e-4)
     told = []
     for budget in (10_000, 30):
-        monkeypatch.setitem(loop.MICRO_BATCH_TOKENS, "cpu", budget)
+        monkeypatch.setitem(loop.PACK_TOKENS, "cpu", budget)
         network = make_network(folder, "tagging", "tag", ["A", "B"])
         for part in network.modules():
             if isinstance(part, torch.nn.Dropout):
@@ -262,7 +262,7 @@ def test_each_step_has_noise_of_its_own_however_it_is_cut(
 
     seen: list[list[int]] = []
     for budget in (10_000, 60):
-        monkeypatch.setitem(loop.MICRO_BATCH_TOKENS, "cpu", budget)
+        monkeypatch.setitem(loop.PACK_TOKENS, "cpu", budget)
         seen.append([])
         run(folder, tmp_path / "s", adversary=Watched())
     assert seen[0] == seen[1]

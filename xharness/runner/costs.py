@@ -14,7 +14,7 @@ FLOAT = 4  # bytes; weights, gradients and AdamW's two moments are kept in fp32
 # Bytes that a layer keeps for going back, by token and unit of width, in 16 bits and without the
 # attention weights, which are not kept (Korthikanti et al. 2022, section 4.1: 34).
 KEPT = 34
-TOKENS = 8192  # of one pass on a CPU
+TOKENS = 2048  # of one pass on a CPU (inference.packing, which needs torch)
 
 
 class Cost(NamedTuple):

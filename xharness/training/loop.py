@@ -28,6 +28,7 @@ from xharness.errors import XharnessError
 from xharness.inference import checkpoint
 from xharness.inference.joint import Joint
 from xharness.inference.network import Example, Network
+from xharness.inference.packing import PACK_TOKENS
 from xharness.plugins.roles import Adversary, Part
 from xharness.training import processes
 from xharness.training.adversaries.by_task import ByTask
@@ -35,8 +36,6 @@ from xharness.training.forward import Forward
 from xharness.training.mixture import Feed
 from xharness.training.streams import stream
 
-# Tokens of one forward and backward pass; a step's batch is cut into passes of at most so many.
-MICRO_BATCH_TOKENS = {"cpu": 8192, "cuda": 32768}
 SECONDS_BETWEEN_STATES = 60.0
 
 
@@ -121,7 +120,7 @@ def train(
             forward.random = random.Random(stream(seed, "attack", step))
             optimizer.zero_grad(set_to_none=True)
             loss = 0.0
-            budget = MICRO_BATCH_TOKENS[device] if network.batchable else 2**62
+            budget = PACK_TOKENS[device] if network.batchable else 2**62
             before, mine = processes.share(batch, whole=not network.batchable)
             forward.noise_seeds(before)
             for passed in micro_batches(mine, budget):
