@@ -130,6 +130,48 @@ def test_pairs_in_json_lines(read: Read) -> None:
         read("json-pairs", '{"sentence1": 3, "sentence2": "b"}', **options)
 
 
+def test_untouched_multinli_records(fixtures_root: Path) -> None:
+    folder = fixtures_root / "layout_samples/multi_nli"
+    for split, name in (("train", "train"), ("dev", "dev_matched")):
+        (path,) = folder.rglob(f"multinli_1.0_{name}.jsonl")
+        rows = json_lines(path)
+        items: Any = release(folder).load(TASKS["mnli"], split, "en").items
+        assert [(i.first, i.second, i.label) for i in items] == [
+            (row["sentence1"], row["sentence2"], row["gold_label"]) for row in rows
+        ]
+
+
+def test_questions_that_a_line_end_cuts_are_left_out_and_noted(tmp_path: Path) -> None:
+    rows = [
+        "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate",
+        '7\t1\t2\tWho is ""he""?\tIs he?\t1',
+        '8\t3\t4\t"Was he real?',  # one record of the release in three lines, then in two
+        "What is known?",
+        '"\tDid he live?\t0',
+        '9\t5\t6\tWhere?\t"In what',
+        'place?"\t0',
+        "9\t5\t6\tWhere?\tIn what place?\t0",
+    ]
+    write(tmp_path, "QQP/train.tsv", "".join(f"{row}\n" for row in rows))
+    data = release(tmp_path).load(TASKS["qqp"], "train", "en")
+    assert [(i.id, i.first, i.second, i.label) for i in data.items] == [  # type: ignore[union-attr]
+        ("1", 'Who is ""he""?', "Is he?", "1"), ("7", "Where?", "In what place?", "0")
+    ]  # fmt: skip
+    assert data.notes[0] == (
+        "left out: 5 rows with fewer columns than the header, the first at line 3"
+    )
+
+
+def test_social_iqa_is_found_in_the_folder_of_its_archive(tmp_path: Path) -> None:
+    row = {"context": "Ann left.", "question": "Why?"}
+    row |= {"answerA": "a", "answerB": "b", "answerC": "c"}
+    for split in ("train", "dev"):
+        write(tmp_path, f"socialiqa-train-dev/{split}.jsonl", f"{json.dumps(row)}\n" * 2)
+        write(tmp_path, f"socialiqa-train-dev/{split}-labels.lst", "3\n1\n")
+        items: Any = release(tmp_path).load(TASKS["siqa"], split, "en").items
+        assert [(i.premise, i.label) for i in items] == [("Ann left. Why?", 2), ("Ann left. Why?", 0)]
+
+
 def test_commonsense_answers_come_in_the_order_of_their_letters(read: Read) -> None:
     choices = [{"label": "B", "text": "two"}, {"label": "A", "text": "one"}]
     row: dict[str, Any] = {"id": "x", "question": {"stem": "how many?", "choices": choices}}
@@ -224,6 +266,8 @@ def test_supertags_come_from_the_leaves_of_derivations(read: Read) -> None:
     assert sentence.words == ("Ann", "sees", "-LRB-cats", ".")
     assert sentence.tags == ("N", "(S[dcl]\\NP)/NP", "N", ".")
     assert sentence.id == "wsj_0001.1"
+    odd = text.replace("Ann N", "< N").replace("-LRB-cats", ">")
+    assert read("ccgbank", odd)[0].words == ("<", "sees", ">", ".")
     header = "ID=wsj_0001.2 PARSER=GOLD NUMPARSE=1\n"
     for broken, said in [
         (text + header, "'wsj_0001.2' has no derivation"),

@@ -277,20 +277,33 @@ def test_masked_texts_may_be_one_of_the_tasks(world: World) -> None:
     assert any(name.startswith("head.1.dense") for name in weights_of(phase.address))
 
 
-def test_another_language_is_another_phase_and_its_split_is_not_evaluated(world: World) -> None:
-    for name in ("dev-de.tsv", "dev-fr.tsv"):
-        text = (world.release / "toy-tags/test-de.tsv").read_text()
-        (world.release / "toy-tags" / name).write_text(text)
+def test_another_language_is_another_phase_and_its_task_is_not_evaluated(world: World) -> None:
+    text = (world.release / "toy-tags/test-de.tsv").read_text()
+    (world.release / "toy-tags/dev-de.tsv").write_text(text)
     part = {"task": "toy-tags", "languages": ["de"], "split": "dev"}
-    add_model(world, "german", intermediate={"tasks": [part]})
+    add_model(world, "german", intermediate={"tasks": [part, "toy-pairs"]})
     plan = plan_for(world, "german")
-    tags = next(job for job in plan.jobs if job.task.name == "toy-tags")
-    assert len(tags.pending) == 3  # the test split is another one
-    assert "trained on toy-tags, dev split, de" in tags.lineage[0].notes
-    plan = plan_for(world, "german", split="dev", tasks=["toy-tags"])
-    assert plan.cells[0].reason == (
-        "model 'german' is trained on toy-tags dev in de, so it is not evaluated on that split"
-    )
+    jobs = {job.task.name: job for job in plan.jobs}
+    assert "trained on toy-tags, dev split, de" in jobs["toy-pairs"].lineage[0].notes
+    assert jobs["toy-pairs"].pending
+    assert not jobs["toy-tags"].pending
+    assert {cell.reason for cell in jobs["toy-tags"].cells} == {
+        "model 'german' is trained on toy-tags in de, so it is not evaluated on that task: its "
+        "scores would not be those of zero-shot transfer"
+    }
+
+
+def test_a_split_that_is_trained_on_is_not_evaluated_in_any_language(world: World) -> None:
+    text = (world.release / "toy-tags/test-de.tsv").read_text()
+    for language in ("de", "fr"):
+        (world.release / f"toy-tags/dev-{language}.tsv").write_text(text)
+    add_model(world, "on-dev", intermediate={"tasks": [{"task": "toy-tags", "split": "dev"}]})
+    (job,) = plan_for(world, "on-dev", tasks=["toy-tags"]).jobs
+    assert len(job.pending) == 3  # the test split is another one
+    plan = plan_for(world, "on-dev", split="dev", tasks=["toy-tags"])
+    assert {cell.reason for cell in plan.cells} == {
+        "model 'on-dev' is trained on toy-tags dev in en, so it is not evaluated on that split"
+    }
     assert plan.trainings() == []
 
 

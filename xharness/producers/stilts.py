@@ -106,10 +106,18 @@ def _checked(card: ModelCard) -> Intermediate:
 def _refuse_trained_on(
     card: ModelCard, task: TaskCard, part: Part, datasets: Sequence[Dataset], context: Context
 ) -> None:
-    """Raises Refused when a split of `task` is evaluated that the model is trained on, in whatever
-    language: the languages of a task hold the same items, or may share a file."""
-    trained = [data for data in datasets if data.task == task.name]
-    for language in task.languages if trained else []:
+    """Raises Refused when the model is trained on `task` in another language than the target phase,
+    so that its scores would not be those of zero-shot transfer, or when a split is evaluated that it
+    is trained on, in whatever language: the languages of a task hold the same items, or may share a
+    file."""
+    if all(data.task != task.name for data in datasets):
+        return
+    if seen := [code for code in part.languages if code != card.source_language]:
+        raise Refused(
+            f"model {card.name!r} is trained on {task.name} in {', '.join(seen)}, so it is not "
+            "evaluated on that task: its scores would not be those of zero-shot transfer"
+        )
+    for language in task.languages:
         evaluated = context.evaluated(task, language)
         if evaluated and evaluated.split == part.split:
             raise Refused(

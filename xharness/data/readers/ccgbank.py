@@ -12,7 +12,7 @@ from xharness.data.readers.ask import Ask
 _HEADER = "ID="
 # A leaf holds category, modified and original part of speech, word, and predicate-argument
 # category; categories have brackets but never a blank, a word may be a bracket's name.
-_LEAF = re.compile(r"<L ([^<>]*)>")
+_LEAF = re.compile(r"\(<L (.*?)>\)")
 
 
 def read(file: DataFile, ask: Ask) -> Iterator[Sentence]:

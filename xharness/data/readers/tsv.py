@@ -22,6 +22,7 @@ def read(
     columns: Mapping[str, int | str],
     where: Mapping[str, int | str] | None = None,
     rename: Mapping[str, str] | None = None,
+    drop_short: bool = False,
 ) -> Iterator[Pair]:
     """Pairs in file order; the row number is the id and, in all languages, the parallel key.
 
@@ -29,6 +30,8 @@ def read(
              names in one with. A row without the label's column is unlabelled.
     where    column `language`: only rows of the asked language count, in their own numbering.
     rename   labels that are spelt otherwise in the file.
+    drop_short  rows with fewer columns than the header are left out but counted, and noted: a line
+             end within a text has cut them (GLUE's training file of QQP has some).
 
     Quotes are text, as in all these releases, unless the file is clearly a csv export.
     Rows whose label is `-` are left out but counted.
@@ -46,12 +49,15 @@ def read(
     file.line = 1 if named else 0
     first, second, label = (_index(columns[c], header, file) for c in ("first", "second", "label"))
     language = _index(where["language"], header, file) if where else None
-    number = ask.first
+    number, short = ask.first, list[int]()
     for row in rows:
         file.line += 1
         if language is not None and (len(row) <= language or row[language] != ask.language):
             continue
         number += 1
+        if drop_short and len(row) < len(header):
+            short.append(file.line)
+            continue
         if len(row) <= max(first, second):
             raise file.error(f"{len(row)} columns where {max(first, second) + 1} are needed")
         if not named and len(row) > max(first, second, label) + 1:
@@ -64,6 +70,11 @@ def read(
             continue
         known = ask.known((rename or {}).get(given, given), file) if given else None
         yield Pair(str(number), row[first], row[second], known, row[first], str(number))
+    if short:
+        file.notes.append(
+            f"left out: {len(short)} rows with fewer columns than the header, the first at line "
+            f"{short[0]}"
+        )
 
 
 def _index(place: int | str, header: list[str], file: DataFile) -> int:
