@@ -49,12 +49,19 @@ def json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def same(
-    path: Path, reader: str, rows: Table, table_reader: str, ask: Ask, **options: Any
+    path: Path,
+    reader: str,
+    rows: Table,
+    table_reader: str,
+    ask: Ask,
+    tabular: dict[str, Any] | None = None,
+    **options: Any,
 ) -> list[Any]:
-    """Asserts that both give the same items, of which there are some, and returns them."""
+    """Asserts that both give the same items, of which there are some, and returns them; `tabular`
+    are options of the reader of tables, `options` those of the reader of files."""
     of_file = list(open_registry().get("reader", reader).read(DataFile(path), ask, **options))
-    options = {key: value for key, value in options.items() if key == "only"}
-    assert list(TABLE_READERS[table_reader](rows, ask, **options)) == of_file
+    own = tabular or {}
+    assert list(TABLE_READERS[table_reader](rows, ask, **own)) == of_file
     assert of_file
     return of_file
 
@@ -86,6 +93,46 @@ def test_choices_are_those_of_the_release(data_root: Path) -> None:
     )
 
 
+def test_intermediate_choices_are_those_of_the_release(data_root: Path) -> None:
+    path = data_root / "intermediate/hellaswag/val.jsonl"
+    rows = [row | {"label": str(row["label"])} for row in json_lines(path)]
+    same(path, "hellaswag", table(rows), "hellaswag", Ask("en"))
+    path = data_root / "intermediate/commonsenseqa/dev_rand_split.jsonl"
+    rows = [
+        {
+            "id": row["id"],
+            "question": row["question"]["stem"],
+            "question_concept": row["question"]["question_concept"],
+            "choices": {
+                key: [choice[key] for choice in row["question"]["choices"]]
+                for key in ("label", "text")
+            },
+            "answerKey": row["answerKey"],
+        }
+        for row in json_lines(path)
+    ]
+    same(path, "commonsenseqa", table(rows), "commonsenseqa", Ask("en"))
+
+
+def test_labels_may_be_spelt_otherwise_or_be_absent_where_nobody_agreed(data_root: Path) -> None:
+    path = data_root / "intermediate/qqp/dev.tsv"
+    lines = [line.split("\t") for line in path.read_text("utf-8").rstrip("\n").split("\n")[1:]]
+    labels = datasets.ClassLabel(names=["not_duplicate", "duplicate"])
+    rows = datasets.Dataset.from_list(
+        [{"question1": line[3], "question2": line[4], "label": int(line[5])} for line in lines]
+    ).cast_column("label", labels)
+    columns = {"first": "question1", "second": "question2"}
+    own = {"rename": {"not_duplicate": "0", "duplicate": "1"}}
+    asked = Ask("en", ("0", "1"))
+    same(path, "tsv", Table("x", rows, columns), "pairs", asked, own,
+         columns=columns | {"label": "is_duplicate"})  # fmt: skip
+
+    pairs = [{"first": "a", "second": "b", "label": label} for label in (2, -1, 0)]
+    rows = datasets.Dataset.from_list(pairs).cast_column("label", datasets.ClassLabel(names=NLI))
+    made = list(TABLE_READERS["pairs"](Table("x", rows, {}), Ask("en", tuple(NLI)), no_majority=""))
+    assert [(pair.id, pair.label) for pair in made] == [("1", NLI[2]), ("3", NLI[0])]
+
+
 def test_words_and_tags_are_those_of_the_release(data_root: Path) -> None:
     path = data_root / "panx/af/dev"
     rows = [
@@ -105,6 +152,9 @@ def test_questions_are_those_of_the_release(data_root: Path) -> None:
     squad = data_root / "intermediate/squad/dev-v1.1.json"
     same(squad, "squad", table(flat(squad)), "squad", Ask("en", training=True))
     same(squad, "squad-sentences", table(flat(squad)), "squad-sentences", Ask("en", training=True))
+    second = data_root / "intermediate/squad/standin_train-v2.0.json"
+    items = same(second, "squad", table(flat(second)), "squad", Ask("en"), {"impossible": True})
+    assert sum(item.impossible for item in items) == 1636
     xquad = data_root / "xquad/xquad.zh.json"
     same(xquad, "squad", table(flat(xquad)), "squad", Ask("zh"))
 

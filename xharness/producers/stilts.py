@@ -106,10 +106,10 @@ def _checked(card: ModelCard) -> Intermediate:
 def _refuse_trained_on(
     card: ModelCard, task: TaskCard, part: Part, datasets: Sequence[Dataset], context: Context
 ) -> None:
-    """Raises Refused when the model is trained on `task` in another language than the target phase,
-    so that its scores would not be those of zero-shot transfer, or when a split is evaluated that it
-    is trained on, in whatever language: the languages of a task hold the same items, or may share a
-    file."""
+    """Raises Refused when the model is trained on `task` in another language than the target phase
+    is, so that its scores would not be those of zero-shot transfer, or when a split is evaluated
+    that it is trained on, in whatever language: the languages of a task hold the same items, or may
+    share a file."""
     if all(data.task != task.name for data in datasets):
         return
     if seen := [code for code in part.languages if code != card.source_language]:

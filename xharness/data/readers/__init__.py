@@ -14,14 +14,16 @@ from typing import Any
 
 from xharness.cards import Files, Hub, TaskCard
 from xharness.data.placeholders import fill_in
-from xharness.data.readers import choices, rows
+from xharness.data.readers import choices, commonsenseqa, hellaswag, rows
 from xharness.errors import CardError, UnknownName
 
 Read = Callable[..., Iterator[Any]]
 
 # What reads the rows of a table instead of a file.
 TABLE_READERS: dict[str, Read] = {
+    "commonsenseqa": commonsenseqa.read_table,
     "copa": choices.read_copa,
+    "hellaswag": hellaswag.read,
     "pairs": rows.read_pairs,
     "siqa": choices.read_siqa,
     "squad": rows.read_squad,

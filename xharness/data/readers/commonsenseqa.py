@@ -1,14 +1,15 @@
-"""Questions and five answers in the JSON lines of CommonsenseQA."""
+"""Questions and five answers in the JSON lines or the table of CommonsenseQA."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from xharness.data.files import DataFile
+from xharness.data.files import DataFile, Records
 from xharness.data.items import Choice
 from xharness.data.readers.ask import Ask
+from xharness.data.table import Table
 
 
 class _Answer(msgspec.Struct):
@@ -27,6 +28,18 @@ class _Row(msgspec.Struct):
     answerKey: str = ""
 
 
+class _Listed(msgspec.Struct):
+    label: list[str]
+    text: list[str]
+
+
+class _Flat(msgspec.Struct):
+    id: str
+    question: str
+    choices: _Listed
+    answerKey: str = ""
+
+
 def read(file: DataFile, ask: Ask) -> Iterator[Choice]:
     """The premise is the question itself, the options are the answers in the order of their
     letters; the concept is not used. The test set has no `answerKey`.
@@ -35,10 +48,24 @@ def read(file: DataFile, ask: Ask) -> Iterator[Choice]:
     Source: nyu-mll/jiant, jiant/tasks/lib/commonsenseqa.py.
     """
     for row in file.json_lines(_Row):
-        answers = sorted(row.question.choices, key=lambda answer: answer.label)
-        letters = [answer.label for answer in answers]
-        if row.answerKey and row.answerKey not in letters:
-            raise file.error(f"answerKey {row.answerKey!r} is none of {', '.join(letters)}")
-        label = letters.index(row.answerKey) if row.answerKey else None
-        options = tuple(answer.text for answer in answers)
-        yield Choice(row.id, row.question.stem, options, label, row.question.stem, row.id)
+        answers = ((answer.label, answer.text) for answer in row.question.choices)
+        yield _choice(row.id, row.question.stem, answers, row.answerKey, file)
+
+
+def read_table(table: Table, ask: Ask) -> Iterator[Choice]:
+    """As `read`; the letters of a question's answers stand in one list, their texts in another."""
+    for row in table.json_lines(_Flat):
+        if len(row.choices.label) != len(row.choices.text):
+            raise table.error(f"{len(row.choices.label)} letters, {len(row.choices.text)} answers")
+        answers = zip(row.choices.label, row.choices.text, strict=True)
+        yield _choice(row.id, row.question, answers, row.answerKey, table)
+
+
+def _choice(
+    name: str, stem: str, answers: Iterable[tuple[str, str]], right: str, file: Records
+) -> Choice:
+    ordered = sorted(answers)
+    letters, options = [letter for letter, _ in ordered], tuple(text for _, text in ordered)
+    if right and right not in letters:
+        raise file.error(f"answerKey {right!r} is none of {', '.join(letters)}")
+    return Choice(name, stem, options, letters.index(right) if right else None, stem, name)

@@ -1,4 +1,4 @@
-"""Beginnings of a text and four endings, in the JSON lines of HellaSwag."""
+"""Beginnings of a text and four endings, in the JSON lines or the table of HellaSwag."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from xharness.data.files import DataFile
+from xharness.data.files import Records
 from xharness.data.items import Choice
 from xharness.data.readers.ask import Ask
 
@@ -18,7 +18,7 @@ class _Row(msgspec.Struct):
     label: int | str | None = None
 
 
-def read(file: DataFile, ask: Ask) -> Iterator[Choice]:
+def read(file: Records, ask: Ask) -> Iterator[Choice]:
     """The premise is `ctx_a`, an option is `ctx_b`, a blank and an ending; `activity_label` is not
     used. The label is a number, in some copies as text, and is missing in the test set.
 

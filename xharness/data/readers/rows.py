@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 import msgspec
@@ -38,12 +38,24 @@ class _Question(msgspec.Struct):
     answers: _Answers
 
 
-def read_pairs(table: Table, ask: Ask) -> Iterator[Pair]:
-    """Sentence pairs, numbered as `tsv` numbers them; rows labelled `-` are left out but count."""
+def read_pairs(
+    table: Table,
+    ask: Ask,
+    *,
+    rename: Mapping[str, str] | None = None,
+    no_majority: str = NO_MAJORITY,
+) -> Iterator[Pair]:
+    """Sentence pairs, numbered as `tsv` numbers them.
+
+    rename       labels that are spelt otherwise in the table.
+    no_majority  the label of pairs on which annotators did not agree, which are left out but
+                 counted; empty where such a pair has none.
+    """
     for number, row in enumerate(table.json_lines(_Pair), ask.first + 1):
-        if row.label == NO_MAJORITY:
+        given = row.label or ""
+        if given == no_majority:
             continue
-        label = ask.known(row.label, table) if row.label else None
+        label = ask.known((rename or {}).get(given, given), table) if given else None
         yield Pair(str(number), row.first, row.second, label, row.first, str(number))
 
 
@@ -58,9 +70,14 @@ def read_words(table: Table, ask: Ask) -> Iterator[Sentence]:
         yield Sentence(str(number), tuple(row.words), tags, str(number), str(number))
 
 
-def read_squad(table: Table, ask: Ask, *, only: str = "") -> Iterator[Question]:
-    """A question a row, with its context; the rest is as in the reader `squad` of files."""
-    return questions(_paragraphs(table), table, ask, only)
+def read_squad(
+    table: Table, ask: Ask, *, only: str = "", impossible: bool = False
+) -> Iterator[Question]:
+    """A question a row, with its context; the rest is as in the reader `squad` of files.
+
+    impossible  questions without an answer are impossible ones (SQuAD 2.0), which a row can't say.
+    """
+    return questions(_paragraphs(table, impossible), table, ask, only)
 
 
 def read_squad_sentences(table: Table, ask: Ask) -> Iterator[Match]:
@@ -68,15 +85,15 @@ def read_squad_sentences(table: Table, ask: Ask) -> Iterator[Match]:
     return matches(_paragraphs(table))
 
 
-def _paragraphs(table: Table) -> Iterator[Paragraph]:
+def _paragraphs(table: Table, impossible: bool = False) -> Iterator[Paragraph]:
     """Rows in a row with one context are a paragraph, as they were before they were flattened."""
     for context, rows in groupby(table.json_lines(_Question), key=lambda row: row.context):
-        yield Paragraph(context, [_asked(row, table) for row in rows])
+        yield Paragraph(context, [_asked(row, table, impossible) for row in rows])
 
 
-def _asked(row: _Question, table: Table) -> Asked:
+def _asked(row: _Question, table: Table, impossible: bool) -> Asked:
     texts, starts = row.answers.text, row.answers.answer_start
     if len(texts) != len(starts):
         raise table.error(f"{len(texts)} answers with {len(starts)} offsets")
     gold = [GoldAnswer(text, start) for text, start in zip(texts, starts, strict=True)]
-    return Asked(row.id, row.question, gold)
+    return Asked(row.id, row.question, gold, impossible and not gold)
