@@ -101,6 +101,12 @@ def test_hellaswag_labels(read: Read) -> None:
         read("hellaswag", json.dumps(row | {"label": 2}))
 
 
+def test_an_ending_that_nothing_precedes_begins_without_a_blank(read: Read) -> None:
+    row = {"ctx_a": "A man sits.", "ctx_b": "", "endings": [", then eats.", "He sleeps."]}
+    (item,) = read("hellaswag", json.dumps(row))
+    assert item.options == (", then eats.", "He sleeps.")
+
+
 def test_untouched_anli_records(fixtures_root: Path) -> None:
     samples = fixtures_root / "layout_samples"
     data = release(samples / "anli").load(TASKS["anli"], "train", "en")

@@ -73,6 +73,18 @@ def test_quotes_in_plain_tsv_are_text(read: Read) -> None:
     assert [(p.first, p.second) for p in pairs] == [('"Yes', 'no"'), ('a ""b""', "c")]
 
 
+def test_pairs_on_which_nobody_agreed_are_left_out_and_count(
+    fixtures_root: Path, read: Read
+) -> None:
+    text = (fixtures_root / "mnli-traps/dev_matched_with_dash.tsv").read_text("utf-8")
+    rows = [line.split("\t") for line in text.rstrip("\n").split("\n")]
+    pairs = read("tsv", text, columns={"first": 0, "second": 1, "label": 2})
+    assert len(rows) - len(pairs) == 131
+    assert [(p.id, p.first, p.second, p.label) for p in pairs] == [
+        (str(number), *row) for number, row in enumerate(rows, 1) if row[2] != "-"
+    ]
+
+
 def test_only_line_feeds_end_lines(read: Read) -> None:
     text = "\ufeffa\x1db\tc\u2028d\tneutral\r\n e \tf\tneutral\r\n"
     pairs = read("tsv", text, columns={"first": 0, "second": 1, "label": 2})

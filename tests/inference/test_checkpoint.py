@@ -152,9 +152,9 @@ def test_a_refused_checkpoint_changes_nothing(saved: Path, make_network: Make) -
     np.testing.assert_array_equal(logits(network), before)
 
 
-@pytest.mark.parametrize("text", [None, "{", "[]", '{"schema": "xharness.checkpoint/9"}'])
+@pytest.mark.parametrize("text", [None, "{", "\xff", "[]", '{"schema": "xharness.checkpoint/9"}'])
 def test_a_folder_that_is_no_checkpoint_is_said_to_be_none(tmp_path: Path, text: str) -> None:
     if text is not None:
-        (tmp_path / "checkpoint.json").write_text(text)
+        (tmp_path / "checkpoint.json").write_text(text, "latin-1")  # \xff alone is no UTF-8
     with pytest.raises(DataError, match=r"checkpoint\.json"):
         checkpoint.describe(tmp_path)

@@ -12,7 +12,7 @@ import torch
 
 from xharness.cards import Profile, Recipe, TaskCard
 from xharness.data.items import Pair, Sentence
-from xharness.errors import XharnessError
+from xharness.errors import DataError, XharnessError
 from xharness.inference.backbone import load_backbone
 from xharness.inference.network import Example, Network
 from xharness.testing.toys import WORDS, make_backbone
@@ -107,6 +107,20 @@ def test_a_killed_training_ends_with_the_same_weights_bit_for_bit(
         assert (tmp_path / "state").is_file() == (kill > 1)
     resumed = run(folder, tmp_path / "state", selecting, dev_score=dev_score)
     assert_equal(weights(whole), weights(resumed))
+
+
+@pytest.mark.parametrize("left", [5000, 30, 0])
+def test_a_damaged_state_is_named_and_not_taken_for_no_state(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_STATES", 0.0)
+    state = tmp_path / "state"
+    with pytest.raises(Killed):
+        run(folder, state, on_step=killer(5))
+    state.write_bytes(state.read_bytes()[:left])
+    with pytest.raises(DataError, match="state, from which .* is damaged .*; delete it, and"):
+        run(folder, state)
+    assert state.stat().st_size == left
 
 
 @pytest.mark.parametrize(

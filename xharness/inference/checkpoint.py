@@ -74,7 +74,7 @@ def describe(folder: Path) -> dict[str, Any]:
     path = folder / "checkpoint.json"
     try:
         facts = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:  # no JSON, or no UTF-8
         raise DataError(
             f"{folder} is no checkpoint: {path.name} can't be read ({error})"
         ) from error

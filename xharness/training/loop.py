@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from xharness.cards import Recipe
-from xharness.errors import XharnessError
+from xharness.errors import DataError, XharnessError
 from xharness.inference import checkpoint
 from xharness.inference.joint import Joint
 from xharness.inference.network import Example, Network
@@ -86,7 +86,8 @@ def train(
     Where several processes train together, each goes through its share of each batch.
 
     Raises XharnessError when there is no example, the loss or its gradient is not finite (no weight
-    is changed then), the state can't be written, or processes don't see the same one.
+    is changed then), the state can't be written, or processes don't see the same one; DataError
+    when it is damaged.
     """
     tasks = [(part.recipe.batch_size, part.share) for part in parts] or [(recipe.batch_size, 1.0)]
     feed = Feed(examples, tasks, seed)
@@ -236,9 +237,15 @@ def _restore(
     if not state.is_file():
         return 0, -math.inf, {}, {}
     device = next(network.parameters()).device
-    with safe_open(state, framework="pt", device=str(device)) as file:
-        facts = json.loads(file.metadata()["facts"])
-        stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    try:
+        with safe_open(state, framework="pt", device=str(device)) as file:
+            facts = json.loads(file.metadata()["facts"])
+            stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        raise DataError(
+            f"{state}, from which the training would go on, is damaged ({error}); delete it, and "
+            "the training begins anew"
+        ) from error
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for key, value in stored.items():
         part, name = key.split("/", 1)
