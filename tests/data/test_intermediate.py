@@ -175,6 +175,12 @@ def test_social_iqa_is_found_in_the_folder_of_its_archive(tmp_path: Path) -> Non
         write(tmp_path, f"socialiqa-train-dev/{split}.jsonl", f"{json.dumps(row)}\n" * 2)
         write(tmp_path, f"socialiqa-train-dev/{split}-labels.lst", "3\n1\n")
         items: Any = release(tmp_path).load(TASKS["siqa"], split, "en").items
+        write(tmp_path, f"socialiqa-train-dev/{split}-labels.lst", "3\n1\n2\n")
+        with pytest.raises(DataError, match="2 questions, but .*-labels.lst has 3 labels"):
+            release(tmp_path).load(TASKS["siqa"], split, "en")
+        write(tmp_path, f"socialiqa-train-dev/{split}-labels.lst", "3\n")
+        with pytest.raises(DataError, match="-labels.lst has only 1 lines"):
+            release(tmp_path).load(TASKS["siqa"], split, "en")
         assert [i.premise for i in items] == ["Ann left. Why?"] * 2
         assert [i.label for i in items] == [2, 0]
 

@@ -320,6 +320,21 @@ def test_the_source_language_of_the_target_is_free(world: World) -> None:
     assert "no file for toy-pairs train de" in str(job.cells[0].reason)
 
 
+def test_a_file_in_english_alone_is_no_data_in_another_language(
+    data_root: Path, world: World
+) -> None:
+    request: dict[str, Any] = {
+        "suite": "xtreme-r", "data": str(data_root), "backbone": str(world.backbone),
+    }  # fmt: skip
+    add_model(world, "french", intermediate={"tasks": [{"task": "mnli", "languages": ["fr"]}]})
+    plan = plan_for(world, "french", tasks=["tatoeba"], **request)
+    assert plan.trainings() == []
+    assert "no file for mnli train fr: the card names none" in str(plan.cells[0].reason)
+    add_model(world, "german", producer="standard", source_language="de")
+    (job,) = plan_for(world, "german", tasks=["xnli"], **request).jobs
+    assert "no file for mnli train de" in str(job.cells[0].reason)
+
+
 def test_all_tasks_that_lack_data_are_named(world: World) -> None:
     add_model(world, "licensed", intermediate={"tasks": ["toy-pairs", "ccg", "race"]})
     plan = plan_for(world, "licensed", tasks=["toy-tags"])

@@ -103,6 +103,13 @@ def test_tasks_are_drawn_by_their_shares_and_one_s_order_ignores_the_others() ->
     assert first([0.2, 0.8]) == first([0.7, 0.3])
 
 
+def test_tasks_of_one_size_have_orders_of_their_own() -> None:
+    orders: dict[int, list[int]] = {0: [], 1: []}
+    for (one,) in steps(feed([20, 20], [1, 1], [0.5, 0.5]), 200):
+        orders[one.task].append(one.sequences[0].ids[0])
+    assert orders[0][:20] != orders[1][:20]
+
+
 def test_an_epoch_has_as_many_steps_as_the_tasks_have_batches() -> None:
     assert feed([10, 7], [4, 2], [0.5, 0.5]).steps_per_epoch == 3 + 4
 

@@ -41,9 +41,10 @@ class HubSource:
         self._rows: tuple[str, Any] = ("", None)
 
     def load(self, task: TaskCard, split: str, language: str) -> Dataset:
-        """The items. Raises MissingData when the card names no copy or refuses it, when no commit
-        is pinned, and when the copy is not cached and the network is forbidden; DataError when
-        the copy is not as the card says; XharnessError when the Hub can't be reached."""
+        """The items. Raises MissingData when the card names no copy in this language or refuses
+        it, when no commit is pinned, and when the copy is not cached and the network is forbidden;
+        DataError when the copy is not as the card says; XharnessError when the Hub can't be
+        reached."""
         key = (task.name, split, language)
         if key not in self._datasets:
             self._datasets[key] = self._load(task, split, language)
@@ -64,6 +65,8 @@ class HubSource:
             )
         revision = self._revision(copy, where)
         config = fill_in(copy.config, language)
+        if config == copy.config and language not in task.languages:
+            raise MissingData(f"{where}: {copy.repo} is in {', '.join(task.languages)}")
         origin = f"hf://datasets/{copy.repo}@{revision}/{config}/{copy.split}"
         if self._rows[0] != origin:  # one table may hold all languages, one after the other
             self._rows = (origin, _open(copy, revision, config))

@@ -55,6 +55,8 @@ class ReleaseFiles:
             if layout.languages and language not in layout.languages:
                 continue
             pattern = fill_in(layout.path, language)
+            if pattern == layout.path and language not in task.languages:
+                continue  # the file is in the card's languages alone
             wanted.append(pattern)
             own = self._matching(pattern, "")
             stand_ins = self._matching(pattern, STAND_IN) if split == "train" else []
@@ -74,10 +76,8 @@ class ReleaseFiles:
                 f"is no such file for {language!r} in a layout of the card: {' and '.join(wanted)}"
             )
         if not found:
-            raise MissingData(
-                f"no file for {task.name} {split} {language}: looked for "
-                f"{' and '.join(wanted) or 'nothing, the card names none'}"
-            )
+            looked = f"looked for {' and '.join(wanted)}" if wanted else "the card names none"
+            raise MissingData(f"no file for {task.name} {split} {language}: {looked}")
         if len(found) > 1:
             names = ", ".join(sorted(self._name(p) for one in found for p in one.paths))
             raise AmbiguousData(
