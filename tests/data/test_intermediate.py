@@ -168,6 +168,23 @@ def test_questions_that_a_line_end_cuts_are_left_out_and_noted(tmp_path: Path) -
     )
 
 
+def test_choices_are_asked_for_as_by_the_official_script(data_root: Path) -> None:
+    source, folder = release(data_root), data_root / "intermediate"
+    items: Any = source.load(TASKS["copa"], "train", "en").items
+    assert [(i.premise, i.options, i.label) for i in items] == [
+        (f"{row['premise']} What was the {row['question']}?", (row["choice1"], row["choice2"]),
+         row["label"])
+        for row in json_lines(folder / "copa/superglue/train.jsonl")
+    ]  # fmt: skip
+    items = source.load(TASKS["siqa"], "dev", "en").items
+    numbers = (folder / "socialiqa/dev-labels.lst").read_text().split()
+    rows = json_lines(folder / "socialiqa/dev.jsonl")
+    assert [(i.premise, i.options[i.label]) for i in items] == [
+        (f"{row['context']} {row['question']}", row["answer" + " ABC"[int(number)]])
+        for row, number in zip(rows, numbers, strict=True)
+    ]
+
+
 def test_social_iqa_is_found_in_the_folder_of_its_archive(tmp_path: Path) -> None:
     row = {"context": "Ann left.", "question": "Why?"}
     row |= {"answerA": "a", "answerB": "b", "answerC": "c"}
