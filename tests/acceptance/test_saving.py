@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -76,13 +77,21 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def train(world: World, cache: Path, disturb: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "xharness", "train", "--model", "toy", "--suite", "toy"]
-    command += ["--tasks", "toy-tags", "--data", str(world.release), "--include", str(world.cards)]
-    variables = {"XHARNESS_CACHE": str(cache), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    variables = {}
     if disturb:
         plugin = world.cards.parent / "disturber.py"
         plugin.write_text(DISTURBER)
-        variables |= {"DISTURB": disturb, "XHARNESS_PLUGINS": str(plugin)}
+        variables = {"DISTURB": disturb, "XHARNESS_PLUGINS": str(plugin)}
+    return xharness(world, cache, ["train", "--tasks", "toy-tags"], variables)
+
+
+def xharness(
+    world: World, cache: Path, asked: list[str], variables: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "xharness", *asked, "--model", "toy", "--suite", "toy"]
+    command += ["--data", str(world.release), "--include", str(world.cards)]
+    variables = variables | {"XHARNESS_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    variables["PYTHONPATH"] = str(ROOT)
     return subprocess.run(
         command, env=os.environ | variables, capture_output=True, text=True, timeout=300
     )
@@ -127,3 +136,20 @@ def test_a_full_disk_is_said_and_the_last_state_stays(
     assert {path.suffix for path in (small_disk / "checkpoints").iterdir()} == {".state", ".lock"}
     (small_disk / "filler").unlink()
     assert_goes_on(world, small_disk, whole)
+
+
+def test_a_run_on_a_full_disk_is_said_and_goes_on_later(
+    world: World, tmp_path: Path, small_disk: Path
+) -> None:
+    with (small_disk / "filler").open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    asked = ["eval", "--tasks", "toy-bitext", "--output", str(small_disk / "run")]
+    run = xharness(world, tmp_path, asked, {})
+    assert run.returncode == 2, run.stderr
+    last = run.stderr.strip().splitlines()[-1]
+    assert last == f"Error: {small_disk}/run/run.json can't be written: No space left on device"
+    (small_disk / "filler").unlink()
+    run = xharness(world, tmp_path, asked, {})
+    assert run.returncode == 0, run.stderr
+    assert not list((small_disk / "run").rglob("*.tmp"))

@@ -12,7 +12,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 import msgspec
 from filelock import FileLock, Timeout
 
-from xharness.errors import DataError, Refused, did_you_mean
+from xharness.errors import DataError, Refused, XharnessError, did_you_mean
 from xharness.records import CELL_SCHEMA, DEFAULT_SEED, RUN_SCHEMA, CellRecord, RunRecord
 
 if TYPE_CHECKING:
@@ -178,14 +178,20 @@ def check_new(path: Path, force: bool) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that it is there as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes a file so that it is there as a whole or not at all. Raises XharnessError when it
+    can't be written, the disk being full for one."""
     whole = path.with_name(f".{path.name}.tmp")
-    with whole.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    whole.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        whole.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            whole.unlink()
+        raise XharnessError(f"{path} can't be written: {error.strerror}") from error
 
 
 def read_json(
