@@ -14,9 +14,10 @@ from xharness.builtin import open_registry
 from xharness.cards import Catalogue
 from xharness.errors import CardError, Refused
 from xharness.inference import checkpoint
+from xharness.inference.packing import PACK_TOKENS
 from xharness.producers.lineage import checkpoint_folder
 from xharness.runner.context import cache_folder, prepare
-from xharness.runner.costs import costs, phase_cost, total
+from xharness.runner.costs import MOST_TOKENS, TOKENS, costs, phase_cost, total
 from xharness.runner.plan import Plan, Request
 from xharness.runner.run import train
 from xharness.testing.toys import World, make_world
@@ -246,6 +247,10 @@ def test_the_shipped_controls_cost_what_they_control_for(shipped: Callable[..., 
     assert cost["adv-stilts-lite"] <= 1.1 * cost["standard"]
 
 
+def test_memory_is_planned_for_the_passes_that_are_made() -> None:
+    assert {"cpu": TOKENS, "cuda": MOST_TOKENS} == PACK_TOKENS
+
+
 def test_a_dry_run_for_a_large_backbone_needs_no_download(
     shipped: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -264,4 +269,5 @@ def test_a_dry_run_for_a_large_backbone_needs_no_download(
         assert target[:4] == ["1,720", "3,440", "3,440", "2.00"]
         assert float(mixture[4]) == pytest.approx(memory, abs=0.1)
         assert "adv-stilts: 2 phases, as much as" in text
+        assert "for passes of 2,048 tokens, as on CPUs; a GPU's hold a whole batch of up to" in text
         assert f"{backbone} is not here and would be downloaded" in text

@@ -284,7 +284,9 @@ def test_another_language_is_another_phase_and_its_task_is_not_evaluated(world: 
     add_model(world, "german", intermediate={"tasks": [part, "toy-pairs"]})
     plan = plan_for(world, "german")
     jobs = {job.task.name: job for job in plan.jobs}
-    assert "trained on toy-tags, dev split, de" in jobs["toy-pairs"].lineage[0].notes
+    notes = jobs["toy-pairs"].lineage[0].notes
+    assert "trained on toy-tags, dev split, de" in notes
+    assert "last weights taken: the dev split of toy-tags is trained on" in notes
     assert jobs["toy-pairs"].pending
     assert not jobs["toy-tags"].pending
     assert {cell.reason for cell in jobs["toy-tags"].cells} == {

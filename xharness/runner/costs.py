@@ -15,6 +15,7 @@ FLOAT = 4  # bytes; weights, gradients and AdamW's two moments are kept in fp32
 # attention weights, which are not kept (Korthikanti et al. 2022, section 4.1: 34).
 KEPT = 34
 TOKENS = 2048  # of one pass on a CPU (inference.packing, which needs torch)
+MOST_TOKENS = 32768  # of one pass on a GPU
 
 
 class Cost(NamedTuple):
@@ -48,6 +49,11 @@ def costs(plan: Plan, catalogue: Catalogue) -> str:
         lines.append(_row(spent[-1], memory, f"{phase.name}{after}, seed {phase.seed}"))
     if len(spent) > 1:
         lines.append(_row(total(spent), "", "all of them"))
+    if any(_repository(job.card) in known for job, _ in plan.trainings()):
+        lines.append(
+            f"memory is for passes of {TOKENS:,} tokens, as on CPUs; a GPU's hold a whole batch of "
+            f"up to {MOST_TOKENS:,}"
+        )
     for model in dict.fromkeys(job.card.name for job in plan.jobs):
         jobs = [job for job in plan.jobs if job.card.name == model]
         phases = {phase.address: (phase, job.context) for job in jobs for phase in job.lineage}
