@@ -39,6 +39,12 @@ def test_shares_are_those_computed_by_hand(
     assert shares(sizes, mixture) == pytest.approx(expected, abs=1e-5 if len(sizes) > 2 else 5e-5)
 
 
+def test_a_temperature_too_near_zero_is_said() -> None:
+    cold = Intermediate(tasks=["a", "b"], temperature=0.01)
+    with pytest.raises(XharnessError, match=r"temperature is 0\.01, too near 0"):
+        shares([4000, 11_000], cold)
+
+
 def example(task: int, number: int) -> Example:
     return Example((Encoded([number]),), None, 1, task)
 

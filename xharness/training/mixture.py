@@ -17,16 +17,24 @@ if TYPE_CHECKING:  # plans need the shares, and no torch
 
 
 def shares(sizes: Sequence[int], mixture: Intermediate) -> list[float]:
-    """The probability of each task, from the tasks' numbers of items; they add up to 1.
+    """The probability of each task, from the tasks' numbers of items; they add up to 1. Raises
+    XharnessError for a temperature so near 0 that they can't be computed.
 
     Source: nyu-mll/jiant, jiant/proj/main/components/task_sampler.py.
     """
     capped = [min(size, mixture.cap) for size in sizes]
+    try:
+        tempered = [size ** (1 / mixture.temperature) for size in capped]
+    except OverflowError:
+        raise XharnessError(
+            f"intermediate.temperature is {mixture.temperature:g}, too near 0; for the largest "
+            "task alone name it alone"
+        ) from None
     weights = {
         "uniform": [1.0] * len(sizes),
         "proportional": sizes,
         "capped": capped,
-        "temperature": [size ** (1 / mixture.temperature) for size in capped],
+        "temperature": tempered,
     }[mixture.sampler]
     return [weight / sum(weights) for weight in weights]
 
