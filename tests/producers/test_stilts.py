@@ -18,6 +18,7 @@ from xharness.builtin import open_registry
 from xharness.cards import Catalogue
 from xharness.errors import CardError, Refused
 from xharness.inference import checkpoint
+from xharness.producers import standard
 from xharness.producers.lineage import checkpoint_folder, load_items
 from xharness.runner.context import cache_folder, prepare
 from xharness.runner.plan import Plan, Request
@@ -191,6 +192,22 @@ def test_a_mixture_trains_all_heads_and_records_what_it_drew(world: World) -> No
     weights = weights_of(phase.address)
     for number in range(4):
         assert any(name.startswith(f"head.{number}.") for name in weights)
+
+
+def test_a_mixture_is_selected_on_the_mean_over_its_tasks(world: World) -> None:
+    add_model(world, "mixed", intermediate={"tasks": ALL_KINDS})
+    (job,) = plan_for(world, "mixed", tasks=["toy-bitext"]).jobs
+    (phase,) = job.lineage
+    _, networks = standard._new_network(job.card, phase, job.context)
+
+    def score(several: list[Any], parts: list[Any]) -> float:
+        scored = standard._dev_score(several, replace(phase, parts=parts), job.context)
+        assert scored
+        return scored()
+
+    each = [score([n], [part]) for n, part in zip(networks, phase.parts, strict=True)]
+    assert len(set(each)) > 1
+    assert score(networks, list(phase.parts)) == pytest.approx(sum(each) / len(each))
 
 
 def test_items_are_drawn_by_the_seed_in_their_order(world: World) -> None:
