@@ -38,4 +38,7 @@ def command(dry_run: bool, **options: Any) -> None:
         raise XharnessError("there is nothing to train for: the plan has no cell that can be run")
     with reporting(registry, plan):
         count = train(plan, registry)
-    click.echo(f"trained {count} phases" if count else "nothing to train: every checkpoint exists")
+    phases = "phase" if count == 1 else "phases"
+    click.echo(
+        f"trained {count} {phases}" if count else "nothing to train: every checkpoint exists"
+    )

@@ -178,7 +178,11 @@ def check_new(path: Path, force: bool) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that it is there as a whole or not at all."""
+    """Writes a file so that it is there as a whole or not at all; a link stays one. Raises Refused
+    for what is no plain file: renaming would put a file in the place of a device."""
+    if path.exists() and not path.is_file():
+        raise Refused(f"{path} is no plain file; name another")
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = path.with_name(f".{path.name}.tmp")
     with whole.open("wb") as file:
