@@ -67,7 +67,7 @@ def command(
     plan = prepare(request, registry, catalogue, folder, download=not dry_run)
     click.echo(plan.describe(), err=True)
     if dry_run:
-        click.echo(costs(plan, catalogue), err=True)
+        click.echo(costs(plan, catalogue) or "nothing to train", err=True)
         return
     plan.require_checkpoints()
     with folder.locked(), reporting(registry, plan):

@@ -322,7 +322,7 @@ def _chart_scripts() -> str:
         from vl_convert import javascript_bundle
     except ImportError as error:
         raise MissingExtra(
-            'The page\'s charts need vl-convert: pip install "xharness-xtreme-r[report]". '
+            'The page\'s charts need vl-convert: pip install "vl-convert-python". '
             "A report that ends in .md needs nothing."
         ) from error
     scripts: str = javascript_bundle("window.vegaEmbed = vegaEmbed;")

@@ -174,14 +174,14 @@ class RunFolder:
 def check_new(path: Path, force: bool) -> None:
     """Raises Refused when a file is there already, unless `force`."""
     if path.exists() and not force:
-        raise Refused(f"{path} is there already; --force replaces it")
+        raise Refused(f"{path} exists; --force replaces it")
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file so that it is there as a whole or not at all; a link stays one. Raises Refused
     for what is no plain file: renaming would put a file in the place of a device."""
     if path.exists() and not path.is_file():
-        raise Refused(f"{path} is no plain file; name another")
+        raise Refused(f"{path} exists and is no plain file; name another")
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = path.with_name(f".{path.name}.tmp")
