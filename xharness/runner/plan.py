@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -37,7 +37,7 @@ EVALUATION_VERSION = 2
 MOST_COMPLAINTS = 5
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was asked for, as the command line or `xharness.evaluate` said it.
 
     limit         items per language: a count, or a share below 1.
@@ -48,21 +48,21 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     batch_tokens  tokens of one forward pass; None lets the model choose.
     """
 
-    models: list[str]
+    models: Annotated[list[str], msgspec.Meta(min_length=1)]
     suite: str
     data: str
     tasks: list[str] = []
     languages: list[str] = []
-    seeds: list[int]
-    limit: float | None = None
+    seeds: Annotated[list[int], msgspec.Meta(min_length=1)]
+    limit: Annotated[float, msgspec.Meta(gt=0, le=1e12)] | None = None
     split: str | None = None
     backbone: str | None = None
     recipe: str | None = None
-    train: str | None = None
-    checkpoints: str | None = None
+    train: Literal["never", "missing"] | None = None
+    checkpoints: Literal["bundled", "trained"] | None = None
     device: str = "auto"
-    dtype: str = "fp32"
-    batch_tokens: int | None = None
+    dtype: Literal["fp32", "bf16"] = "fp32"
+    batch_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class Loaded(NamedTuple):
@@ -268,7 +268,7 @@ def _check_split(
     """Raises UnknownName for a split that no card has and the source found nothing of."""
     known = dict.fromkeys(name for task in tasks for name in (*task.data, *task.hub))
     found = (each for languages in data.values() for each in languages.values())
-    if split and split not in known and all(isinstance(each, str) for each in found):
+    if split is not None and split not in known and all(isinstance(each, str) for each in found):
         raise UnknownName("split", split, known, f"There are: {', '.join(known)}.")
 
 
