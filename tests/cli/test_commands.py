@@ -193,7 +193,7 @@ def test_a_failing_cell_has_a_record_and_the_others_go_on(
     assert "odd/toy-bitext/de  failed" in err
     assert "toy/toy-bitext/de  " in err
     record = json.loads((tmp_path / "run/cells/odd/toy-bitext/de.json").read_text())
-    assert record["failure"]["type"] == "IndexError"
+    assert record["failure"]["type"] == "Refused"
     assert str(Path.home()) not in record["failure"]["traceback"]
     assert json.loads((tmp_path / "run/leaderboard.json").read_text()) == {
         "odd": "leaderboard/odd.json",

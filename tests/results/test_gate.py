@@ -374,6 +374,8 @@ def test_tasks_of_both_cases_share_alpha(tmp_path: Path) -> None:
     # z of a half of a quarter of alpha, z of 80 %, and the floor.
     assert one.detectable == pytest.approx(0.1 + (ndtri(1 - 0.05 / 8) + ndtri(0.8)) * one.error)
     assert found(verdict, "tags", "task").mode == "retrained"
+    rows = [row[0] for row in views.judgement_table(verdict).rows]
+    assert rows[:2] == ["toy, same weights", "toy, retrained"]  # not two rows of one name
     assert any("half of alpha: tags" in note for note in verdict.notes)
 
 
