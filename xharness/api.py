@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from xharness.builtin import open_registry
 from xharness.cards import Catalogue
+from xharness.errors import XharnessError
 from xharness.plugins.registry import Registry
 from xharness.records import DEFAULT_SEED, CellRecord
 from xharness.runner import run as runner
@@ -60,7 +63,14 @@ def _plan(
     folder: RunFolder | None,
 ) -> tuple[Plan, Registry]:
     registry = open_registry()
-    catalogue = Catalogue.load([*registry.card_folders(), *map(Path, include)])
+    folders = [Path(folder) for folder in include]
+    if absent := [str(folder) for folder in folders if not folder.is_dir()]:
+        raise XharnessError(f"include names no folder: {', '.join(absent)}")
+    catalogue = Catalogue.load([*registry.card_folders(), *folders])
     whole: dict[str, Any] = {"suite": "xtreme-r", "seeds": [DEFAULT_SEED], "data": None, **request}
     whole["data"] = data_name(whole["data"])
-    return prepare(Request(models=list(models), **whole), registry, catalogue, folder), registry
+    try:
+        asked = msgspec.convert({**whole, "models": models}, Request)
+    except msgspec.ValidationError as error:
+        raise XharnessError(f"what is asked for does not read: {error}") from error
+    return prepare(asked, registry, catalogue, folder), registry

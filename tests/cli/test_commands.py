@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,7 +50,15 @@ def evaluate(run: Run, world: World, *arguments: object) -> tuple[int, str, str]
         (["eval", "-l", "xx"], "No language named 'xx'"),
         (["eval", "--recipe", "smal"], "No recipe named 'smal'. Did you mean 'small'?"),
         (["eval", "--limit", "0"], "--limit '0' is neither a count (100) nor a share (0.1)"),
+        (["eval", "--limit", "nan"], "--limit 'nan' is neither a count"),
+        (["eval", "--limit", "1e999"], "--limit '1e999' is neither a count"),
         (["eval", "--batch-size", "x"], "--batch-size 'x' is neither 'auto' nor"),
+        (["eval", "--batch-size", "²"], "--batch-size '²' is neither 'auto' nor"),
+        (["eval", "-l", " ,"], "' ,' names nothing"),
+        (["eval", "--split", "tset"], "No split named 'tset'. Did you mean 'test'?"),
+        (["eval", "-t", "mnli"], "task 'mnli' is not in suite 'toy'"),
+        (["eval", "-m", "nowhere.yaml"], "nowhere.yaml can't be read: No such file"),
+        (["eval", "-o", "x" * 300], f"{'x' * 300}"),
         (["eval", "--data", "nowhere"], "--data 'nowhere' is no folder"),
         (["eval", "--data", "sample:x"], "source 'sample' takes nothing after the colon"),
         (["eval", "--data", "hub:a/b@main"], "'a/b@main' is not REPO@COMMIT"),
@@ -79,7 +88,7 @@ def test_a_mistake_is_one_sentence_exit_2_and_nothing_is_written(
 def test_eval_show_and_a_second_eval(run: Run, world: World, tmp_path: Path) -> None:
     code, out, err = evaluate(run, world, "-t", "toy-bitext", "-o", "run")
     assert code == 0, err
-    assert "2 cells (toy; 1 tasks): 2 to run, 0 done" in err
+    assert "2 cells (toy; 1 task): 2 to run, 0 done" in err
     assert "[2/2] toy/toy-bitext/fr" in err
     assert out.splitlines()[1].split() == ["task", "score", "toy"]
     assert "toy_avg" in out
@@ -101,6 +110,45 @@ def test_eval_show_and_a_second_eval(run: Run, world: World, tmp_path: Path) -> 
     assert [line.split(",")[0] for line in out.splitlines()[1:]] == ["de", "fr"]
     for form in ("markdown", "json", "text"):
         assert run("show", "run", "--format", form, "--include", world.cards)[0] == 0
+
+
+def test_a_run_folder_takes_one_suite_on_the_sample_or_on_other_data(
+    run: Run, world: World, tmp_path: Path
+) -> None:
+    assert evaluate(run, world, "-t", "toy-bitext", "-o", "run")[0] == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.json")}
+    for suite, data in (("toy", "sample"), ("xtreme-r", world.release)):
+        code, out, err = run("eval", "-m", "toy", "-s", suite, "--data", data, "-o", "run",
+                             "--include", world.cards, "--train", "missing")  # fmt: skip
+        assert (code, out) == (2, "")
+        assert f"run holds a run of toy on {world.release}, and this one is of {suite} on" in err
+    assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.json")}
+
+
+def test_the_run_folder_is_named_by_cards_and_the_next_step_knows_them(
+    run: Run, world: World, tmp_path: Path
+) -> None:
+    card = tmp_path / "models/mine.yaml"
+    card.parent.mkdir()
+    text = (world.cards / "models/toy.yaml").read_text()
+    card.write_text(text.replace("name: toy\n", "name: mine\n"))
+    code, _, err = evaluate(run, world, "-m", card, "-t", "toy-bitext")
+    assert code == 0, err
+    command = err.partition("By language: xharness ")[2].splitlines()[0]
+    assert command.startswith("show runs/toy-toy-mine --by language --include ")
+    assert run(*shlex.split(command))[0] == 0
+    on_sample = ("-m", card, "-t", "toy-bitext", "--data", "sample", "--include", world.cards)
+    assert "runs/toy-mine-sample/" in run("eval", "-s", "toy", *on_sample)[2]
+
+
+def test_a_cache_that_is_a_file_stops_the_plan(
+    run: Run, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XHARNESS_CACHE", str(tmp_path / "file"))
+    code, _, err = evaluate(run, world, "--train", "missing")
+    assert (code, "file is no folder; $XHARNESS_CACHE names another" in err) == (2, True)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_cells_without_data_are_skipped_with_the_reason(
@@ -145,7 +193,7 @@ def test_a_failing_cell_has_a_record_and_the_others_go_on(
     assert "odd/toy-bitext/de  failed" in err
     assert "toy/toy-bitext/de  " in err
     record = json.loads((tmp_path / "run/cells/odd/toy-bitext/de.json").read_text())
-    assert record["failure"]["type"] == "IndexError"
+    assert record["failure"]["type"] == "Refused"
     assert str(Path.home()) not in record["failure"]["traceback"]
     assert json.loads((tmp_path / "run/leaderboard.json").read_text()) == {
         "odd": "leaderboard/odd.json",
@@ -165,6 +213,20 @@ def test_lists(run: Run) -> None:
     assert code == 0
     assert json.loads(out)[0]["name"] == "xtreme-r"
     assert len(run("list", "languages")[1].splitlines()) == 52
+    recipes = {
+        row["name"]: row["extends"] for row in json.loads(run("list", "recipes", "--json")[1])
+    }
+    assert recipes["lora"] == "small"
+
+
+def test_in_tables_words_begin_on_the_left_and_numbers_end_on_the_right(run: Run) -> None:
+    _, head, *rows = run("list", "tasks")[1].splitlines()
+    kind = head.index("kind")
+    number = head.index("languages") + len("languages") - 1
+    for row in rows:
+        assert row[kind - 1 : kind + 1].strip() == row[kind]
+        assert row[number].isdigit()
+        assert row[number + 1] == " "
 
 
 def test_long_options_take_underscores(run: Run, world: World) -> None:

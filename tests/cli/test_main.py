@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -65,6 +66,34 @@ def test_a_bug_is_exit_3_and_its_traceback_lies_in_the_named_file(end: End) -> N
     report = Path(found[1]).read_text()
     assert report.startswith("Traceback")
     assert "in act" in report
+
+
+@pytest.mark.parametrize(
+    ("number", "path"),
+    [(errno.ENOSPC, None), (errno.ENAMETOOLONG, "x" * 300), (errno.EACCES, "locked")],
+)
+def test_a_path_that_can_not_be_used_is_one_sentence(end: End, number: int, path: str) -> None:
+    said = os.strerror(number)
+    expected = f"Error: {path}: {said}\n" if path else f"Error: {said}\n"
+    assert end(fail(OSError(number, said, path))) == (2, expected)
+
+
+def test_a_file_that_we_lost_is_a_bug(end: End) -> None:
+    assert end(fail(FileNotFoundError(errno.ENOENT, "No such file", "ours")))[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "before"),
+    [(["eval", "--tasks", "", "--dry-run"], "--tasks"), (["eval", "--data="], "--data"),
+     (["show", ""], "show")],
+)  # fmt: skip
+def test_an_empty_argument_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], before: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert f"an empty argument follows '{before}'" in capsys.readouterr().err
 
 
 def test_ctrl_c_is_exit_130(end: End) -> None:

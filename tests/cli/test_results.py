@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -128,11 +130,44 @@ def test_nothing_is_overwritten_unless_asked(
     assert (code, out) == (2, "")
     assert "there" in err
     assert "exists" in err
+    assert len(err.splitlines()) == 1
     assert (tmp_path / "there.md").read_text() == "mine"
     assert not list((tmp_path / "there").iterdir())
     if arguments[0] in ("report", "export"):
         assert run(*arguments, "--force")[0] == 0
         assert (tmp_path / "there.md").read_text() != "mine"
+
+
+def test_no_file_takes_the_place_of_what_is_none_and_links_stay(
+    run: Run, scored: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code, _, err = run("export", "run", "--to", "csv", "-o", "pipe", "--force")
+    assert (code, err) == (2, "Error: pipe exists and is no plain file; name another\n")
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "link").symlink_to("target")
+    assert run("export", "run", "--to", "csv", "-o", "link")[0] == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text().startswith("model,")
+
+
+def test_gold_labels_that_the_card_does_not_have_score_nothing(
+    run: Run, sides: Path, tmp_path: Path
+) -> None:
+    """Label files of another task, or with texts in them, would pass for a model that is always
+    wrong."""
+    labels = tmp_path / "labels"
+    shutil.copytree(sides / "labels", labels)
+    for name, old, new in (("xnli/test-de.tsv", "neutral", "neutrall"),
+                           ("udpos/test-de.tsv", "NOUN", "NN")):  # fmt: skip
+        text = (labels / name).read_text()
+        assert old in text
+        (labels / name).write_text(text.replace(old, new, 1))
+    code, out, err = run("score", sides / "predictions", "--labels", labels)
+    assert code == 1, err
+    assert re.search(r"xnli/test-de\.tsv:\d+: label 'neutrall' is not one of .*"
+                     "Did you mean 'neutral'", out)  # fmt: skip
+    assert re.search(r"udpos/test-de\.tsv:\d+: label 'NN' is not one of", out)
 
 
 def cut(text: str) -> str:

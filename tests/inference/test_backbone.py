@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from xharness.cards import Profile
-from xharness.errors import DataError, XharnessError
+from xharness.errors import DataError, Refused, XharnessError
 from xharness.inference.backbone import Backbone, load_backbone
 from xharness.inference.identity import identify_backbone, sha256
 from xharness.inference.packing import Encoded, encode
@@ -31,6 +31,12 @@ def test_vectors_come_from_the_protocols_layer(
 ) -> None:
     profile = make_backbone("bert", num_hidden_layers=layers).profile
     assert profile == Profile(layer=layer, pooling="mean", prefix="", head="cls", attention="full")
+
+
+@pytest.mark.parametrize("layer", [3, -4])
+def test_a_layer_that_is_not_there_is_refused(layer: int, make_backbone: Make) -> None:
+    with pytest.raises(Refused, match=f"has no layer {layer}, .* 0 to 2, or -1 to -3 from the end"):
+        make_backbone("bert", Profile(layer=layer), num_hidden_layers=2)
 
 
 def test_a_card_may_replace_parts_of_the_profile(make_backbone: Make) -> None:

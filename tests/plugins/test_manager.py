@@ -109,6 +109,14 @@ def test_a_file_that_is_not_there_is_left_out_with_the_reason(site):
     assert "FileNotFoundError" in last["reason"]
 
 
+def test_a_name_that_no_plugin_has_is_left_out_with_the_near_miss(site):
+    site.add("good", GOOD)
+    done = site.run("-m", "xharness", "plugins", "--json", XHARNESS_PLUGINS="goood")
+    last = json.loads(done.stdout)[-1]
+    assert (last["name"], last["state"]) == ("goood", "absent")
+    assert last["reason"] == "no entry point is named so, and no file. Did you mean 'good'?"
+
+
 def test_order_of_the_path_changes_nothing(make_site, load, own):
     first, second = make_site("first"), make_site("second")
     first.add("zebra", GOOD)

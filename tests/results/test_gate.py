@@ -374,6 +374,8 @@ def test_tasks_of_both_cases_share_alpha(tmp_path: Path) -> None:
     # z of a half of a quarter of alpha, z of 80 %, and the floor.
     assert one.detectable == pytest.approx(0.1 + (ndtri(1 - 0.05 / 8) + ndtri(0.8)) * one.error)
     assert found(verdict, "tags", "task").mode == "retrained"
+    rows = [row[0] for row in views.judgement_table(verdict).rows]
+    assert rows[:2] == ["toy, same weights", "toy, retrained"]  # not two rows of one name
     assert any("half of alpha: tags" in note for note in verdict.notes)
 
 
@@ -535,7 +537,7 @@ def test_baselines_are_refused_that_would_hide_something(tmp_path: Path) -> None
     with pytest.raises(Refused, match=r"or on other files \(other, against \)"):
         base(tmp_path, whole, trained)
     base(tmp_path, whole)
-    with pytest.raises(Refused, match="is there already; --force replaces it"):
+    with pytest.raises(Refused, match="exists; --force replaces it"):
         base(tmp_path, whole)
 
 
@@ -680,7 +682,7 @@ def test_the_commands_from_baseline_to_verdict(
     assert "::error title=xharness gate%3A pairs" in err
     code, _, err = run_cli("gate", "new", "--baseline", "base.json", "--junit", "gate.xml")
     assert code == 2
-    assert "gate.xml is there already" in err
+    assert "gate.xml exists" in err
 
 
 def test_a_refusal_reaches_what_reads_the_files(
@@ -719,7 +721,11 @@ def test_files_of_others_are_not_replaced(run_cli: Run, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["gate", "old", "-b", "base.json", "--junit", "file/x"], "file: "),
-        (["gate", "old", "-b", "base.json", "-o", "folder", "--force"], "folder: Is a directory"),
+        (
+            ["gate", "old", "-b", "base.json", "-o", "folder", "--force"],
+            "folder exists and is no plain file",
+        ),
+        (["gate", "old", "-b", "base.json", "--junit", "a", "-o", "./a"], "both name a"),
         (["gate", "old", "-b", "base.json", "--seed-sd", "nan"], "--seed-sd is nan"),
         (["gate", "old", "-b", "old"], "A baseline is a file that ends in .json"),
         (["baseline", "create", "old", "-o", "file/x"], "file"),

@@ -276,3 +276,19 @@ def test_a_cell_without_a_score_has_its_record_and_no_other_file(
     assert record.failure.message == "metric 'unscored': its value 'accuracy' is nan"
     files = [p.relative_to(tmp_path / "run").as_posix() for p in tmp_path.glob("run/*/**/*.*")]
     assert files == ["cells/counting/toy-bitext/de.json"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"models": "toy"}, {"models": []}, {"tasks": "toy-bitext"}, {"seeds": []}, {"limit": -1},
+     {"limit": float("nan")}, {"limit": float("inf")}, {"dtype": "fp64"}, {"train": "always"},
+     {"nope": 1}, {"include": ["nowhere"]}],
+    ids=str,
+)  # fmt: skip
+def test_what_is_asked_for_from_python_is_checked(
+    world: World, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    asked = {"models": ["toy"], "suite": "toy", "data": str(world.release)}
+    with pytest.raises(XharnessError, match=next(iter(wrong))):
+        xharness.evaluate(tmp_path / "run", **{**asked, "include": [world.cards], **wrong})
+    assert not (tmp_path / "run").exists()

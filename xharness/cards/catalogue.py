@@ -178,7 +178,8 @@ def _flat(lists: Iterable[Iterable[str]]) -> list[str]:
 
 def _look_up(what: str, name: str, shelf: dict[str, Part]) -> Part:
     if name not in shelf:
-        raise UnknownName(what, name, shelf, f"There are: {', '.join(sorted(shelf))}.")
+        hint = f"There are: {', '.join(sorted(shelf))}. --include FOLDER adds cards."
+        raise UnknownName(what, name, shelf, hint)
     return shelf[name]
 
 

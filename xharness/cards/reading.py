@@ -42,7 +42,9 @@ def compose(path: Path) -> yaml.Node:
     """The nodes of a YAML file, which know their lines. Raises CardError for another file."""
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise CardError(f"{path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise CardError(f"{path} can't be read: {error}") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xharness.cli.options import open_request, processes, request_options
 from xharness.errors import XharnessError
-from xharness.records import NOT_BENCHMARK
+from xharness.records import NOT_BENCHMARK, SAMPLE
+
+if TYPE_CHECKING:
+    from xharness.cards import Catalogue
+    from xharness.runner.plan import Request
 
 REAL = "--data FOLDER with its files; docs/benchmark-data.md says where they are."
 
@@ -21,7 +27,7 @@ REAL = "--data FOLDER with its files; docs/benchmark-data.md says where they are
     "--output",
     "-o",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Run folder.  [default: runs/SUITE-MODELS]",
+    help="Run folder.  [default: runs/SUITE-MODELS, on the bundled sample with -sample]",
 )
 @click.option(
     "--train",
@@ -57,11 +63,11 @@ def command(
             "eval runs in one process; train with the launcher (xharness train), then evaluate"
         )
     request, registry, catalogue = open_request(**options)
-    folder = RunFolder(output or Path("runs") / "-".join([request.suite, *request.models]))
+    folder = RunFolder(output or Path("runs") / _folder_name(request, catalogue))
     plan = prepare(request, registry, catalogue, folder, download=not dry_run)
     click.echo(plan.describe(), err=True)
     if dry_run:
-        click.echo(costs(plan, catalogue), err=True)
+        click.echo(costs(plan, catalogue) or "nothing to train", err=True)
         return
     plan.require_checkpoints()
     with folder.locked(), reporting(registry, plan):
@@ -73,9 +79,19 @@ def command(
     click.echo(table.json() if as_json else table.text())
     click.echo(
         f"Results: {folder.path}/leaderboard.json. "
-        f"By language: xharness show {folder.path} --by language",
+        f"By language: xharness show {folder.path} --by language{_includes(options['include'])}",
         err=True,
     )
     if plan.on_sample:
         click.echo(f"This was the {NOT_BENCHMARK}. The real benchmark: {REAL}", err=True)
     sys.exit(exit_code(records, allow_missing))
+
+
+def _folder_name(request: Request, catalogue: Catalogue) -> str:
+    names = [catalogue.model(model).name for model in request.models]
+    return "-".join([request.suite, *names, *([SAMPLE] if request.data == SAMPLE else [])])
+
+
+def _includes(folders: Sequence[Path]) -> str:
+    """The options without which the next command doesn't know the same cards."""
+    return "".join(f" --include {shlex.quote(str(folder))}" for folder in folders)

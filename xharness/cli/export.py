@@ -29,7 +29,7 @@ def command(run: Path, form: str, output: Path | None, force: bool) -> None:
     """Write the results in the run folder RUN in another program's format."""
     from xharness.errors import Refused
     from xharness.results.exports import to_csv, to_eee, to_junit
-    from xharness.runs.folder import RunFolder, write_whole
+    from xharness.runs.folder import RunFolder, check_new, write_whole
 
     record, records = RunFolder(run).read_results()
     target = output or Path(DEFAULTS[form])
@@ -39,9 +39,8 @@ def command(run: Path, form: str, output: Path | None, force: bool) -> None:
             raise Refused(f"no cell of {run} has a score, so Every Eval Ever takes nothing of it")
     else:
         files = {target: to_csv(records) if form == "csv" else to_junit(record, records)}
-    there = [path for path in files if path.exists()]
-    if there and not force:
-        raise Refused(f"{there[0]} exists; name another with --output, or overwrite with --force")
+    for path in files:
+        check_new(path, force)
     for path, text in files.items():
         write_whole(path, text.encode())
         click.echo(path)

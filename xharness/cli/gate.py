@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from xharness.cli.options import format_option
-from xharness.errors import NotComparable, NothingSelected
+from xharness.errors import NotComparable, NothingSelected, Refused
 
 
 @click.command()
@@ -56,8 +56,11 @@ def command(
     from xharness.results.verdict import write_verdict
     from xharness.runs.folder import check_new, json_bytes, write_whole
 
+    target = output or run / "gate.json"
     if junit:
         check_new(junit, force)
+        if junit.resolve() == target.resolve():
+            raise Refused(f"--junit and --output both name {junit}; name two files")
     policy = read_policy(Path("pyproject.toml"), allow_missing=allow_missing, seed_sd=seed_sd)
     try:
         verdict = gate(baseline, run, policy)
@@ -67,7 +70,7 @@ def command(
         if github:
             click.echo(views.annotation("error", "refused", str(refused)), err=form == "json")
         raise
-    write_verdict(output or run / "gate.json", verdict, force)
+    write_verdict(target, verdict, force)
     if junit:
         write_whole(junit, views.junit(verdict))
     if form == "json":

@@ -71,9 +71,17 @@ def _languages(catalogue: Catalogue) -> Rows:
     return rows
 
 
+def _recipes(catalogue: Catalogue) -> Rows:
+    return [
+        {"name": recipe.name, "extends": recipe.extends or "", "description": recipe.description}
+        for recipe in catalogue.recipes.values()
+    ]
+
+
 LISTS: dict[str, Callable[[Catalogue], Rows]] = {
     "tasks": _tasks,
     "models": _models,
+    "recipes": _recipes,
     "suites": _suites,
     "languages": _languages,
 }
@@ -84,7 +92,7 @@ LISTS: dict[str, Callable[[Catalogue], Rows]] = {
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @include_option
 def command(what: str, as_json: bool, include: tuple[Path, ...]) -> None:
-    """List tasks, models, suites or languages."""
+    """List tasks, models, recipes, suites or languages."""
     from xharness.results.table import Table
 
     _, catalogue = open_catalogue(include)

@@ -5,6 +5,7 @@ A command's file is imported only when the command is called, so `--help` stays 
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -32,14 +33,17 @@ COMMANDS = {
     "gate": "Judge whether a run got worse than its baseline.",
     "score": "Score a folder of predictions, without a model.",
     "submission": "Write the official submission folder from a run.",
-    "list": "List tasks, models, suites or languages.",
+    "list": "List tasks, models, recipes, suites or languages.",
     "data": "Look at a release folder.",
     "schema": "Print the JSON Schema of what is written.",
     "plugins": "List the plugins, and why one is left out.",
 }
 INTERRUPTED, TERMINATED, INTERNAL = 130, 143, 3
-# A path that was named is not what it must be; other errors of the system may be bugs of ours.
-UNUSABLE = (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+# A path that was named can't be used, or the disk is full; other errors may be bugs of ours.
+UNUSABLE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
+}
 
 
 class LazyGroup(click.Group):
@@ -90,6 +94,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     _quiet_libraries()
     try:
+        _demand_values(sys.argv[1:] if arguments is None else arguments)
         # click hands back the code of an `Exit`, and what a command returns otherwise.
         ended = xharness.main(
             arguments, prog_name="xharness", standalone_mode=False, auto_envvar_prefix="XHARNESS"
@@ -100,13 +105,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except XharnessError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
-    except UNUSABLE as error:
-        click.echo(f"Error: {error.filename2 or error.filename}: {error.strerror}", err=True)
-        sys.exit(XharnessError.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted. Finished cells stay; the same command goes on.", err=True)
         sys.exit(INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the one edge: a bug of ours, said in one line
+        if isinstance(error, OSError) and error.errno in UNUSABLE:
+            path = error.filename2 or error.filename
+            click.echo(f"Error: {f'{path}: ' if path else ''}{error.strerror}", err=True)
+            sys.exit(XharnessError.exit_code)
         click.echo(
             f"Internal error: {type(error).__name__}: {error}\n"
             f"This is a bug of xharness; the traceback is in {_report()}",
@@ -114,6 +120,17 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         )
         sys.exit(INTERNAL)
     sys.exit(ended if isinstance(ended, int) else 0)
+
+
+def _demand_values(arguments: list[str]) -> None:
+    """Raises XharnessError for an empty argument: `--tasks "$TASKS"` without that variable would
+    mean all tasks, and `--data "$DATA"` the bundled sample."""
+    for before, argument in zip(["xharness", *arguments], arguments, strict=False):
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            raise XharnessError(
+                f"an empty argument follows {argument.rstrip('=') or before!r}; is a variable not "
+                "set? Who wants the default leaves the option out"
+            )
 
 
 def _quiet_libraries() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -139,8 +140,12 @@ def processes() -> int:
 
 
 def split_commas(values: tuple[str, ...]) -> list[str]:
-    """`("a,b", "c")` -> `["a", "b", "c"]`, each once."""
-    return list(dict.fromkeys(n.strip() for v in values for n in v.split(",") if n.strip()))
+    """`("a,b", "c")` -> `["a", "b", "c"]`, each once. Raises XharnessError when there is text
+    without a name: no name at all means everything."""
+    names = list(dict.fromkeys(n.strip() for v in values for n in v.split(",") if n.strip()))
+    if values and not names:
+        raise XharnessError(f"{','.join(values)!r} names nothing; without the option all are taken")
+    return names
 
 
 def _limit(text: str | None) -> float | None:
@@ -150,7 +155,7 @@ def _limit(text: str | None) -> float | None:
         value = float(text)
     except ValueError:
         value = 0.0
-    if value <= 0 or (value >= 1 and value != int(value)):
+    if not 0 < value < math.inf or (value >= 1 and value != int(value)):
         raise XharnessError(f"--limit {text!r} is neither a count (100) nor a share (0.1)")
     return value
 
@@ -158,6 +163,6 @@ def _limit(text: str | None) -> float | None:
 def _batch_tokens(text: str) -> int | None:
     if text == "auto":
         return None
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise XharnessError(f"--batch-size {text!r} is neither 'auto' nor a number of tokens")
     return int(text)

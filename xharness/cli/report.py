@@ -34,16 +34,15 @@ def command(
     include: tuple[Path, ...],
 ) -> None:
     """Write the results in the run folders RUNS into one page that needs nothing else."""
-    from xharness.errors import Refused, XharnessError
+    from xharness.errors import XharnessError
     from xharness.results.columns import columns_of
     from xharness.results.report import make_report
     from xharness.runner.context import open_source
-    from xharness.runs.folder import RunFolder, write_whole
+    from xharness.runs.folder import RunFolder, check_new, write_whole
 
     if output.suffix not in SUFFIXES:
         raise XharnessError(f"--output {str(output)!r} must end in {' or '.join(SUFFIXES)}")
-    if output.exists() and not force:
-        raise Refused(f"{output} exists; name another file, or overwrite it with --force")
+    check_new(output, force)
     folders = [RunFolder(run) for run in runs]
     columns = columns_of(folders)
     registry, catalogue = open_catalogue(include)

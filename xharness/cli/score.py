@@ -14,7 +14,11 @@ from xharness.cli.options import format_option, include_option, open_catalogue
 @click.command()
 @click.argument("predictions", type=click.Path(path_type=Path))
 @click.option("--labels", type=click.Path(path_type=Path), help="Gold in the official layout.")
-@click.option("--data", "-d", help="Release folder with the gold.  [default: $XHARNESS_DATA]")
+@click.option(
+    "--data",
+    "-d",
+    help="Release folder with the gold.  [default: $XHARNESS_DATA, else the bundled sample]",
+)
 @click.option("--suite", "-s", default="xtreme-r", show_default=True, help="Suite.")
 @click.option("--name", help="What to call the model.  [default: the folder's name]")
 @format_option(

@@ -32,10 +32,13 @@ def command(dry_run: bool, **options: Any) -> None:
         return
     click.echo(plan.describe(), err=True)
     if dry_run:
-        click.echo(costs(plan, catalogue), err=True)
+        click.echo(costs(plan, catalogue) or "nothing to train", err=True)
         return
     if not any(job.pending for job in plan.jobs):
         raise XharnessError("there is nothing to train for: the plan has no cell that can be run")
     with reporting(registry, plan):
         count = train(plan, registry)
-    click.echo(f"trained {count} phases" if count else "nothing to train: every checkpoint exists")
+    phases = "phase" if count == 1 else "phases"
+    click.echo(
+        f"trained {count} {phases}" if count else "nothing to train: every checkpoint exists"
+    )

@@ -10,6 +10,7 @@ import numpy as np
 from xharness.cards import TaskCard
 from xharness.data.files import DataFile
 from xharness.data.items import Dataset, Pair
+from xharness.data.readers.ask import Ask
 from xharness.errors import DataError, did_you_mean
 from xharness.evaluators.contract import demand_lines, finite, lacks, scorable
 from xharness.plugins.roles import Classifier, Metric, Outcome
@@ -43,10 +44,12 @@ class ClassificationEvaluator:
         return _outcome(items, [task.labels[i] for i in best], data, task, metric)
 
     def gold(self, labels: DataFile, task: TaskCard) -> list[Pair]:
-        """One label a line; the line's number is the id and the parallel key."""
+        """One label a line; the line's number is the id and the parallel key. Raises DataError
+        for a label that the card doesn't have: the file is another task's, or holds texts, too."""
+        ask = Ask("", tuple(task.labels))
         return [
-            Pair(str(n), "", "", line.strip() or None, str(n), str(n))
-            for n, line in enumerate(labels.lines(), 1)
+            Pair(str(n), "", "", ask.known(label, labels) if label else None, str(n), str(n))
+            for n, label in enumerate(map(str.strip, labels.lines()), 1)
         ]
 
     def score(

@@ -8,6 +8,7 @@ from typing import Any
 from xharness.cards import TaskCard
 from xharness.data.files import DataFile
 from xharness.data.items import Dataset, Sentence
+from xharness.data.readers.ask import Ask
 from xharness.errors import DataError, did_you_mean
 from xharness.evaluators.contract import demand_count, finite, lacks, scorable
 from xharness.plugins.roles import Metric, Outcome, Tagger
@@ -47,10 +48,11 @@ class TaggingEvaluator:
         return _outcome(items, predicted, data, metric)
 
     def gold(self, labels: DataFile, task: TaskCard) -> list[Sentence]:
-        """One tag a line, a blank line between sentences; the sentence's number is the id."""
+        """One tag a line, a blank line between sentences; the sentence's number is the id. Raises
+        DataError for a tag that the card doesn't have."""
         return [
             Sentence(str(n), ("",) * len(tags), tuple(tags), str(n), str(n))
-            for n, tags in enumerate(_sentences(labels), 1)
+            for n, tags in enumerate(_sentences(labels, (*task.labels, NOT_GIVEN)), 1)
         ]
 
     def score(
@@ -84,12 +86,14 @@ def _demand_tags(item: Sentence, data: Dataset, task: TaskCard) -> None:
         )
 
 
-def _sentences(file: DataFile) -> Iterator[list[str]]:
-    """As the official script reads them: two blank lines in a row hold an empty sentence."""
+def _sentences(file: DataFile, known: tuple[str, ...] = ()) -> Iterator[list[str]]:
+    """As the official script reads them: two blank lines in a row hold an empty sentence. Raises
+    DataError for a tag that is not among those that are `known`, if any are."""
+    ask = Ask("", known)
     tags: list[str] = []
     for line in file.lines():
-        if line.strip():
-            tags.append(line.strip())
+        if tag := line.strip():
+            tags.append(ask.known(tag, file))
         else:
             yield tags
             tags = []

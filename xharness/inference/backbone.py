@@ -96,8 +96,14 @@ def load_folder(
         end_texts(tokenizer)
     packed = can_pack(module)
     layers = module.config.num_hidden_layers
+    layer = _first(profile.layer, own.layer, -1 if causal else PROTOCOL_LAYERS.get(layers, -1))
+    if not -layers - 1 <= layer <= layers:
+        raise Refused(
+            f"backbone {name!r} has no layer {layer}, which the card's profile asks for; hidden "
+            f"states are 0 to {layers}, or -1 to {-layers - 1} from the end"
+        )
     whole = Profile(
-        layer=_first(profile.layer, own.layer, -1 if causal else PROTOCOL_LAYERS.get(layers, -1)),
+        layer=layer,
         pooling=_first(profile.pooling, own.pooling, "mean"),
         prefix=_first(profile.prefix, own.prefix, ""),
         head=_first(profile.head, own.head, "last" if causal else "cls"),

@@ -19,6 +19,7 @@ from typing import Any
 
 import pluggy
 
+from xharness.errors import did_you_mean
 from xharness.plugins import hookspecs
 
 GROUP = "xharness"
@@ -59,13 +60,20 @@ def load_plugins(own: Any, version: str) -> tuple[pluggy.PluginManager, list[Plu
     found = [replace(ours, hooks=_hooks(manager, own))]
     chosen = os.environ.get(CHOICE_VARIABLE)
     wanted = None if chosen is None else {name.strip() for name in chosen.split(",")}
-    for distribution, entry in _entry_points():
+    entries = _entry_points()
+    for distribution, entry in entries:
         plugin = Plugin(entry.name, distribution.metadata["Name"], distribution.version)
         if wanted is not None and entry.name not in wanted:
             found.append(replace(plugin, reason=f"not in ${CHOICE_VARIABLE}"))
             continue
         found.append(_load(manager, entry.load, plugin))
-    for path in (Path(name) for name in sorted(wanted or ()) if name.endswith(".py")):
+    known = {entry.name for _, entry in entries}
+    for name in sorted((wanted or set()) - known - {""}):
+        if not name.endswith(".py"):
+            reason = f"no entry point is named so, and no file.{did_you_mean(name, known)}"
+            found.append(Plugin(name, f"${CHOICE_VARIABLE}", "", reason=reason))
+            continue
+        path = Path(name)
         content = path.read_bytes() if path.is_file() else b""
         plugin = Plugin(path.stem, path.name, hashlib.sha256(content).hexdigest()[:12])
         found.append(_load(manager, partial(_module, path), plugin))

@@ -13,7 +13,7 @@ import msgspec
 from xharness.cards import digest
 from xharness.errors import DataError, NotComparable, Refused
 from xharness.results.measurements import Key, Measurement, Side, first_difference
-from xharness.runs.folder import json_bytes, npz_bytes, read_json, read_npz, write_whole
+from xharness.runs.folder import check_new, json_bytes, npz_bytes, read_json, read_npz, write_whole
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -65,9 +65,8 @@ def write_baseline(path: Path, side: Side, reason: str, force: bool = False) -> 
     measured different things.
     """
     packed = path.with_suffix(".npz")
-    there = [file for file in (path, packed) if file.exists()]
-    if there and not force:
-        raise Refused(f"{there[0]} is there already; --force replaces it")
+    for file in (path, packed):
+        check_new(file, force)
     _check(side)
     tasks = {
         name: _task(name, {key: by for key, by in side.cells.items() if key.task == name})

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 from xharness import __version__
@@ -44,7 +43,6 @@ _POLICY = (
 )
 
 
-_IS_NUMBER = re.compile(r"[+-]?[\d,]*\.?\d+($| [\[(*])|-$|withheld$|$")
 _INTERVAL = re.compile(r"(\[.*\])")
 
 
@@ -281,11 +279,10 @@ def _section(name: str, tables: Iterable[Table], specs: Specs) -> str:
 
 
 def _table(table: Table, id: str) -> str:
-    numbers = [all(map(_IS_NUMBER.match, column)) for column in zip(*table.rows, strict=True)]
-    kinds = [' class="number"' if is_number else "" for is_number in numbers]
+    kinds = [' class="number"' if is_number else "" for is_number in table.numbers()]
     heads = "".join(
         f'<th scope="col"{kind}><button type="button">{_breakable(head)}</button></th>'
-        for head, kind in zip_longest(table.heads, kinds, fillvalue="")
+        for head, kind in zip(table.heads, kinds, strict=True)
     )
     rows = "".join(f"<tr>{''.join(map(_cell, row, kinds))}</tr>\n" for row in table.rows)
     said = "".join(f"<li>{html.escape(remark)}</li>" for remark in table.remarks)
@@ -325,7 +322,7 @@ def _chart_scripts() -> str:
         from vl_convert import javascript_bundle
     except ImportError as error:
         raise MissingExtra(
-            'The page\'s charts need vl-convert: pip install "xharness-xtreme-r[report]". '
+            'The page\'s charts need vl-convert: pip install "vl-convert-python". '
             "A report that ends in .md needs nothing."
         ) from error
     scripts: str = javascript_bundle("window.vegaEmbed = vegaEmbed;")

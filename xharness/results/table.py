@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -27,6 +28,9 @@ def _resources(code: str) -> str:
     return f"class {known.resources}" if known else ""
 
 
+_IS_NUMBER = re.compile(r"[+-]?[\d,]*\.?\d+($| [\[(*])|[-?]?$|withheld$")
+
+
 @dataclass(frozen=True)
 class Table:
     """A title, column heads, rows of text (the first column names the row) and remarks; `facts`
@@ -38,6 +42,12 @@ class Table:
     remarks: Sequence[str] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
 
+    def numbers(self) -> list[bool]:
+        """For each column, whether it holds numbers alone, or what stands for one: those are set to
+        the right."""
+        columns = [[row[i] for row in self.rows] for i in range(len(self.heads))]
+        return [bool(column) and all(map(_IS_NUMBER.match, column)) for column in columns]
+
     def render(self, form: str) -> str:
         """As `text`, `markdown`, `csv` or `json`."""
         rendered: str = getattr(self, form)()
@@ -45,7 +55,7 @@ class Table:
 
     def markdown(self) -> str:
         lines = [f"**{self.title}**", "", _markdown_row(self.heads)]
-        lines.append("|---|" + "---:|" * (len(self.heads) - 1))
+        lines.append(f"|{'|'.join('---:' if right else '---' for right in self.numbers())}|")
         lines += [_markdown_row(row) for row in self.rows]
         return "\n".join([*lines, "", *(f"- {remark}" for remark in self.remarks)]).rstrip()
 
@@ -68,13 +78,13 @@ class Table:
         """Aligned columns without lines, for pipes and logs."""
         cells = [self.heads, *self.rows]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.heads))]
-        lines = [self.title]
+        lines, numbers = [self.title], self.numbers()
         for row in cells:
-            first, *others = (
-                cell.ljust(width) if i == 0 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            padded = (
+                cell.rjust(width) if right else cell.ljust(width)
+                for cell, width, right in zip(row, widths, numbers, strict=True)
             )
-            lines.append("  ".join([first, *others]).rstrip())
+            lines.append("  ".join(padded).rstrip())
         return "\n".join([*lines, *self.remarks])
 
 

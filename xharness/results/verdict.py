@@ -113,5 +113,5 @@ def write_verdict(path: Path, verdict: Verdict, force: bool) -> None:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             earlier = ""
         if earlier != GATE_SCHEMA:
-            raise Refused(f"{path} is there already and no verdict; --force replaces it")
+            raise Refused(f"{path} exists and is no verdict; --force replaces it")
     write_whole(path, json_bytes(verdict))

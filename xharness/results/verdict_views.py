@@ -29,7 +29,8 @@ def judgement_table(verdict: Verdict) -> Table:
     whole = [j for j in verdict.judgements if j.level in ("suite", "task")]
     single = [j for j in verdict.judgements if j not in whole and (j.verdict in TOLD or j.drifted)]
     single.sort(key=lambda j: (TOLD.index(j.verdict) if j.verdict in TOLD else len(TOLD), j.change))
-    rows = [_row(j) for j in [*whole, *single[:MOST_ROWS]]]
+    mixed = len({j.mode for j in verdict.judgements}) > 1
+    rows = [_row(j, mixed) for j in [*whole, *single[:MOST_ROWS]]]
     remarks = [counts(verdict)]
     if len(single) > MOST_ROWS:
         remarks.append(f"{len(single) - MOST_ROWS} more languages and cells are in the JSON")
@@ -164,12 +165,14 @@ def _fails(verdict: Verdict, cell: BadCell) -> bool:
     return cell.status == "failed" or not verdict.policy.allow_missing
 
 
-def _row(j: Judgement) -> list[str]:
+def _row(j: Judgement, mixed: bool) -> list[str]:
+    # The suite and a language have a score of each, where some tasks were retrained.
+    name = f"{j.name}, {j.mode}" if mixed and j.level in ("suite", "language") else j.name
     mark = " *" if j.drifted else ""
     lower = "?" if j.lower is None else f"{j.lower:+.2f}"
     detectable = "?" if j.detectable is None else f"{-j.detectable:.2f}"
     numbers = [f"{j.old:.2f}", f"{j.new:.2f}", f"{j.change:+.2f}", lower, detectable]
-    return [j.name, *numbers, j.verdict + mark]
+    return [name, *numbers, j.verdict + mark]
 
 
 def _sentence(j: Judgement) -> str:

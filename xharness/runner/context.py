@@ -13,7 +13,7 @@ import msgspec
 
 from xharness.cache import cache_folder
 from xharness.cards import Catalogue, ModelCard, Recipe, TaskCard
-from xharness.errors import CardError, XharnessError
+from xharness.errors import CardError, Refused, XharnessError
 from xharness.plugins.registry import Registry
 from xharness.plugins.roles import Context, Phase, Source
 from xharness.records import SAMPLE
@@ -66,6 +66,8 @@ def prepare(
         from xharness.inference.backbone import choose_device
 
         choose_device(request.device)
+    if folder:
+        _demand_same_run(request, folder)
     source = open_source(request.data, registry)
     contexts = [
         _context(request, catalogue, registry, source, seed, download) for seed in request.seeds
@@ -78,6 +80,22 @@ def prepare(
         lambda name: registry.get("producer", name)(),
         contexts,
         folder,
+    )
+
+
+def _demand_same_run(request: Request, folder: RunFolder) -> None:
+    """Raises Refused when the folder has a run of another suite, or when one of the two is on the
+    bundled sample: new cells would take the places of others that nobody meant to lose."""
+    if not folder.path.joinpath("run.json").exists():
+        return
+    there = folder.read_run()
+    on_sample = there.request.get("data") == SAMPLE
+    if there.suite == request.suite and on_sample == (request.data == SAMPLE):
+        return
+    data = there.request.get("data", "unknown data")
+    raise Refused(
+        f"{folder.path} holds a run of {there.suite} on {data}, and this one is of {request.suite} "
+        f"on {request.data}; name another folder with --output"
     )
 
 

@@ -34,8 +34,9 @@ class Cost(NamedTuple):
 
 def costs(plan: Plan, catalogue: Catalogue) -> str:
     """A table of the plan's trainings, then what each model costs with all phases behind it, also
-    those that are trained already or that other models have too. Examples are taken to be as many
-    as items, so long texts, which are cut into several, make it somewhat more."""
+    those that are trained already or that other models have too, but for bundled ones. Examples are
+    taken to be as many as items, so long texts, which are cut into several, make it somewhat more.
+    Empty when nothing is behind the models."""
     known = {name: size for card in catalogue.recipes.values() for name, size in card.sizes.items()}
     lines, spent = [], []
     if plan.trainings():
@@ -55,8 +56,10 @@ def costs(plan: Plan, catalogue: Catalogue) -> str:
             f"up to {MOST_TOKENS:,}"
         )
     for model in dict.fromkeys(job.card.name for job in plan.jobs):
-        jobs = [job for job in plan.jobs if job.card.name == model]
+        jobs = [job for job in plan.jobs if job.card.name == model and not job.bundled]
         phases = {phase.address: (phase, job.context) for job in jobs for phase in job.lineage}
+        if not phases:
+            continue
         whole = total(phase_cost(phase, context) for phase, context in phases.values())
         count = f"{len(phases)} phase{'s' if len(phases) != 1 else ''}"
         lines.append(f"{model}: {count}, as much as {whole.plain_steps:,.0f} plain steps")

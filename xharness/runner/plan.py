@@ -7,9 +7,9 @@ there, and which split stands in, decides what can be run.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -37,7 +37,7 @@ EVALUATION_VERSION = 2
 MOST_COMPLAINTS = 5
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was asked for, as the command line or `xharness.evaluate` said it.
 
     limit         items per language: a count, or a share below 1.
@@ -48,21 +48,21 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     batch_tokens  tokens of one forward pass; None lets the model choose.
     """
 
-    models: list[str]
+    models: Annotated[list[str], msgspec.Meta(min_length=1)]
     suite: str
     data: str
     tasks: list[str] = []
     languages: list[str] = []
-    seeds: list[int]
-    limit: float | None = None
+    seeds: Annotated[list[int], msgspec.Meta(min_length=1)]
+    limit: Annotated[float, msgspec.Meta(gt=0, le=1e12)] | None = None
     split: str | None = None
     backbone: str | None = None
     recipe: str | None = None
-    train: str | None = None
-    checkpoints: str | None = None
+    train: Literal["never", "missing"] | None = None
+    checkpoints: Literal["bundled", "trained"] | None = None
     device: str = "auto"
-    dtype: str = "fp32"
-    batch_tokens: int | None = None
+    dtype: Literal["fp32", "bf16"] = "fp32"
+    batch_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class Loaded(NamedTuple):
@@ -157,8 +157,8 @@ class Plan:
         tasks = dict.fromkeys(job.task.name for job in self.jobs)
         data = NOT_BENCHMARK if self.on_sample else self.request.data
         lines = [
-            f"{self.suite.name} on {data}: {len(cells)} cells "
-            f"({', '.join(models)}; {len(tasks)} tasks): {len(pending)} to run, {done} done, "
+            f"{self.suite.name} on {data}: {_number(cells, 'cell')} "
+            f"({', '.join(models)}; {_number(tasks, 'task')}): {len(pending)} to run, {done} done, "
             f"{len(cells) - len(pending) - done} without data"
         ]
         if ready := [job for job in self.jobs if job.bundled and job.pending]:
@@ -177,6 +177,10 @@ class Plan:
                 languages = ", ".join(cell.language for cell in skipped)
                 lines.append(f"skip {job.task.name} {languages}: {skipped[0].reason}")
         return "\n".join(lines)
+
+
+def _number(things: Collection[object], name: str) -> str:
+    return f"{len(things)} {name}{'s' if len(things) != 1 else ''}"
 
 
 def select(what: str, patterns: Iterable[str], known: Sequence[str]) -> list[str]:
@@ -226,6 +230,12 @@ def make_plan(
     no evaluator has and metrics that nobody has, DataError with all the files that can't be read,
     XharnessError when nothing is selected.
     """
+    for name in request.tasks:
+        if name in tasks and name not in suite.tasks:
+            raise XharnessError(
+                f"task {name!r} is not in suite {suite.name!r}; name a suite that has it with "
+                f"--suite, if need be in a card of yours with `tasks: [{name}]`"
+            )
     names = select("task", request.tasks, suite.tasks)
     offered = {n: suite_languages(suite, tasks[n]) for n in names}
     wanted = select(
@@ -234,6 +244,7 @@ def make_plan(
         sorted({code for codes in offered.values() for code in codes}),
     )
     data = _load(request, contexts[0].source, tasks, offered, wanted)
+    _check_split(request.split, [tasks[name] for name in names], data)
     jobs = [
         _job(request, card, tasks[name], producer(card.producer), context, data[name], folder)
         for card in models
@@ -247,6 +258,18 @@ def make_plan(
             f"none of the languages {', '.join(wanted)} is in the tasks {', '.join(names)}"
         )
     return Plan(request, suite, tasks, jobs)
+
+
+def _check_split(
+    split: str | None,
+    tasks: Sequence[TaskCard],
+    data: Mapping[str, Mapping[str, Loaded | str]],
+) -> None:
+    """Raises UnknownName for a split that no card has and the source found nothing of."""
+    known = dict.fromkeys(name for task in tasks for name in (*task.data, *task.hub))
+    found = (each for languages in data.values() for each in languages.values())
+    if split is not None and split not in known and all(isinstance(each, str) for each in found):
+        raise UnknownName("split", split, known, f"There are: {', '.join(known)}.")
 
 
 def _check_parts(jobs: Iterable[Job]) -> None:

@@ -174,12 +174,16 @@ class RunFolder:
 def check_new(path: Path, force: bool) -> None:
     """Raises Refused when a file is there already, unless `force`."""
     if path.exists() and not force:
-        raise Refused(f"{path} is there already; --force replaces it")
+        raise Refused(f"{path} exists; --force replaces it")
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that it is there as a whole or not at all. Raises XharnessError when it
-    can't be written, the disk being full for one."""
+    """Writes a file so that it is there as a whole or not at all; a link stays one. Raises Refused
+    for what is no plain file (renaming would put a file in the place of a device), XharnessError
+    when it can't be written, the disk being full for one."""
+    if path.exists() and not path.is_file():
+        raise Refused(f"{path} exists and is no plain file; name another")
+    path = Path(os.path.realpath(path))
     whole = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
