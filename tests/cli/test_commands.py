@@ -112,7 +112,7 @@ def test_eval_show_and_a_second_eval(run: Run, world: World, tmp_path: Path) -> 
         assert run("show", "run", "--format", form, "--include", world.cards)[0] == 0
 
 
-def test_a_run_folder_takes_one_suite_on_the_sample_or_on_other_data(
+def test_a_run_folder_takes_one_suite_with_one_limit_on_the_sample_or_on_other_data(
     run: Run, world: World, tmp_path: Path
 ) -> None:
     assert evaluate(run, world, "-t", "toy-bitext", "-o", "run")[0] == 0
@@ -122,6 +122,9 @@ def test_a_run_folder_takes_one_suite_on_the_sample_or_on_other_data(
                              "--include", world.cards, "--train", "missing")  # fmt: skip
         assert (code, out) == (2, "")
         assert f"run holds a run of toy on {world.release}, and this one is of {suite} on" in err
+    code, _, err = evaluate(run, world, "-t", "toy-bitext", "-o", "run", "--limit", "2")
+    assert code == 2
+    assert f"and this one is of toy on {world.release}, limit 2.0; name another folder" in err
     assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.json")}
 
 

@@ -84,19 +84,24 @@ def prepare(
 
 
 def _demand_same_run(request: Request, folder: RunFolder) -> None:
-    """Raises Refused when the folder has a run of another suite, or when one of the two is on the
-    bundled sample: new cells would take the places of others that nobody meant to lose."""
+    """Raises Refused when the folder has a run of another suite, of other items, or when one of the
+    two is on the bundled sample: new cells would take the places of others that nobody meant to
+    lose."""
     if not folder.path.joinpath("run.json").exists():
         return
-    there = folder.read_run()
-    on_sample = there.request.get("data") == SAMPLE
-    if there.suite == request.suite and on_sample == (request.data == SAMPLE):
+    held, new = folder.read_run().request, msgspec.to_builtins(request)
+    same_items = all(held.get(key) == new[key] for key in ("suite", "split", "limit"))
+    if same_items and (held.get("data") == SAMPLE) == (request.data == SAMPLE):
         return
-    data = there.request.get("data", "unknown data")
     raise Refused(
-        f"{folder.path} holds a run of {there.suite} on {data}, and this one is of {request.suite} "
-        f"on {request.data}; name another folder with --output"
+        f"{folder.path} holds a run of {_told(held)}, and this one is of {_told(new)}; "
+        "name another folder with --output"
     )
+
+
+def _told(request: Mapping[str, Any]) -> str:
+    limits = [f", {key} {request[key]}" for key in ("split", "limit") if request.get(key)]
+    return f"{request.get('suite')} on {request.get('data')}{''.join(limits)}"
 
 
 def _context(
