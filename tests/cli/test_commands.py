@@ -142,6 +142,7 @@ def test_the_run_folder_is_named_by_cards_and_the_next_step_knows_them(
     assert run(*shlex.split(command))[0] == 0
     on_sample = ("-m", card, "-t", "toy-bitext", "--data", "sample", "--include", world.cards)
     assert "runs/toy-mine-sample/" in run("eval", "-s", "toy", *on_sample)[2]
+    assert "runs/toy-mine-sample-limit-2/" in run("eval", "-s", "toy", *on_sample, "--limit", 2)[2]
 
 
 def test_a_cache_that_is_a_file_stops_the_plan(

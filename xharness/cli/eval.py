@@ -27,7 +27,7 @@ REAL = "--data FOLDER with its files; docs/benchmark-data.md says where they are
     "--output",
     "-o",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Run folder.  [default: runs/SUITE-MODELS, on the bundled sample with -sample]",
+    help="Run folder.  [default: runs/SUITE-MODELS, then sample, split and limit where given]",
 )
 @click.option(
     "--train",
@@ -88,8 +88,14 @@ def command(
 
 
 def _folder_name(request: Request, catalogue: Catalogue) -> str:
-    names = [catalogue.model(model).name for model in request.models]
-    return "-".join([request.suite, *names, *([SAMPLE] if request.data == SAMPLE else [])])
+    names = [request.suite, *(catalogue.model(model).name for model in request.models)]
+    if request.data == SAMPLE:
+        names.append(SAMPLE)
+    if request.split:
+        names.append(request.split)
+    if request.limit:
+        names.append(f"limit-{request.limit:g}")
+    return "-".join(names)
 
 
 def _includes(folders: Sequence[Path]) -> str:
