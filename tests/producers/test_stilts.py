@@ -294,6 +294,19 @@ def test_masked_texts_may_be_one_of_the_tasks(world: World) -> None:
     assert any(name.startswith("head.1.dense") for name in weights_of(phase.address))
 
 
+def test_items_are_drawn_from_all_languages_together(world: World) -> None:
+    text = (world.release / "toy-tags/train-en.tsv").read_text()
+    (world.release / "toy-tags/train-de.tsv").write_text(text)
+    few = {"name": "few", "description": "Twenty items.", "extends": "toy-recipe"}
+    (world.cards / "few.yaml").write_text(yaml.safe_dump(few | {"defaults": {"max_items": 20}}))
+    add_model(world, "two", recipe="few", intermediate={
+        "tasks": [{"task": "toy-tags", "languages": ["en", "de"]}]})  # fmt: skip
+    ((phase,),) = (job.lineage for job in plan_for(world, "two", tasks=["toy-bitext"]).jobs)
+    assert phase.notes[0] == "toy-tags: drawn: 20 of 96 items, by the seed"
+    assert not any("drawn" in note for note in phase.notes[1:])
+    assert phase.parts[0].items == 20
+
+
 def test_another_language_is_another_phase_and_its_task_is_not_evaluated(world: World) -> None:
     text = (world.release / "toy-tags/test-de.tsv").read_text()
     (world.release / "toy-tags/dev-de.tsv").write_text(text)

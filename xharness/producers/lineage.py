@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +18,8 @@ from xharness.errors import CardError, MissingData
 from xharness.plugins.roles import Context, Part, Phase
 from xharness.training.streams import stream
 
-# Part of every address: raise it when training changes what comes out of the same inputs.
+# Part of every address: raise it when training makes something else of the same inputs, other than
+# by rounding and by what dropout draws.
 TRAINING_VERSION = 1
 SOURCE_LANGUAGE = "en"
 MOST_LABELS = 10
@@ -45,10 +47,11 @@ def _drawn(datasets: Sequence[Dataset], number: int, seed: int) -> list[Dataset]
     """`number` items, each as likely as any other, in their order."""
     places = [(at, i) for at, data in enumerate(datasets) for i in range(len(data.items))]
     chosen = sorted(random.Random(seed).sample(places, number))
+    left, there = (Counter(datasets[at].task for at, _ in some) for some in (chosen, places))
     cut = []
     for at, data in enumerate(datasets):
         items = tuple(data.items[i] for place, i in chosen if place == at)
-        note = f"drawn: {len(items):,} of {len(data.items):,} items, by the seed"
+        note = f"drawn: {left[data.task]:,} of {there[data.task]:,} items, by the seed"
         cut.append(replace(data, items=items, notes=(*data.notes, note)))
     return cut
 
@@ -112,7 +115,8 @@ def plan_phase(
     ]
     flat = [data for datasets in loaded for data in datasets]
     files = [file for data in flat for file in data.files]
-    notes = [f"{data.task}: {n}" if len(flat) > 1 else n for data in flat for n in data.notes]
+    told = [f"{data.task}: {n}" if len(flat) > 1 else n for data in flat for n in data.notes]
+    notes = list(dict.fromkeys(told))  # languages of a task may say the same
     for part in parts:
         if augmentation := context.augmentation(part.recipe):
             files.extend(file for file in augmentation.files() if file not in files)
