@@ -184,9 +184,9 @@ def write_whole(path: Path, content: bytes) -> None:
     if path.exists() and not path.is_file():
         raise Refused(f"{path} exists and is no plain file; name another")
     path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
     whole = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with whole.open("wb") as file:
             file.write(content)
             file.flush()
