@@ -96,6 +96,13 @@ def test_an_empty_argument_is_refused(
     assert f"an empty argument follows '{before}'" in capsys.readouterr().err
 
 
+def test_a_value_may_end_in_an_equals_sign(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["list", "tasks", "--include=absent="])
+    assert ended.value.code == 2
+    assert "'absent=' does not exist" in capsys.readouterr().err
+
+
 def test_ctrl_c_is_exit_130(end: End) -> None:
     code, err = end(fail(KeyboardInterrupt()))
     assert code == 130

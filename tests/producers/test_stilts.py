@@ -38,6 +38,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return make_world(tmp_path / "world")
 
 
+@pytest.fixture
+def real(data_root: Path, world: World) -> dict[str, Any]:
+    """What is asked for to plan on real data, with the toys' encoder."""
+    return {"suite": "xtreme-r", "data": str(data_root), "backbone": str(world.backbone)}
+
+
 def add_model(world: World, name: str, **card: Any) -> None:
     whole = {
         "name": name, "producer": "stilts", "description": "Toy.", "recipe": "toy-recipe",
@@ -147,12 +153,9 @@ def test_nine_intermediates_and_ten_targets_are_nine_intermediate_trainings(
 
 
 def test_heads_are_new_after_the_intermediate_phase_and_kept_among_the_targets(
-    data_root: Path, world: World
+    world: World, real: dict[str, Any]
 ) -> None:
-    request: dict[str, Any] = {
-        "suite": "xtreme-r", "data": str(data_root), "backbone": str(world.backbone),
-    }  # fmt: skip
-    plan = plan_for(world, "stilts-siqa", "standard", tasks=["xcopa"], **request)
+    plan = plan_for(world, "stilts-siqa", "standard", tasks=["xcopa"], **real)
     stilts, standard = (job.lineage for job in plan.jobs)
     assert [(p.name, p.keeps_head) for p in stilts] == [
         ("siqa", False), ("siqa", False), ("copa", True)
@@ -353,17 +356,14 @@ def test_the_source_language_of_the_target_is_free(world: World) -> None:
 
 
 def test_a_file_in_english_alone_is_no_data_in_another_language(
-    data_root: Path, world: World
+    world: World, real: dict[str, Any]
 ) -> None:
-    request: dict[str, Any] = {
-        "suite": "xtreme-r", "data": str(data_root), "backbone": str(world.backbone),
-    }  # fmt: skip
     add_model(world, "french", intermediate={"tasks": [{"task": "mnli", "languages": ["fr"]}]})
-    plan = plan_for(world, "french", tasks=["tatoeba"], **request)
+    plan = plan_for(world, "french", tasks=["tatoeba"], **real)
     assert plan.trainings() == []
     assert "no file for mnli train fr: the card names none" in str(plan.cells[0].reason)
     add_model(world, "german", producer="standard", source_language="de")
-    (job,) = plan_for(world, "german", tasks=["xnli"], **request).jobs
+    (job,) = plan_for(world, "german", tasks=["xnli"], **real).jobs
     assert "no file for mnli train de" in str(job.cells[0].reason)
 
 
@@ -440,7 +440,8 @@ def test_a_text_only_backbone_without_a_mask_is_refused(world: World) -> None:
         train(plan, open_registry())
 
 
-def test_a_combined_task_lacks_what_one_of_its_tasks_lacks(data_root: Path, world: World) -> None:
-    request: dict[str, Any] = {"suite": "xtreme-r", "data": str(data_root), "tasks": ["tatoeba"]}
-    plan = plan_for(world, "stilts-anli-plus", backbone=str(world.backbone), **request)
+def test_a_combined_task_lacks_what_one_of_its_tasks_lacks(
+    world: World, real: dict[str, Any]
+) -> None:
+    plan = plan_for(world, "stilts-anli-plus", tasks=["tatoeba"], **real)
     assert "no file for anli train en" in str(plan.cells[0].reason)

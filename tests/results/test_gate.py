@@ -589,7 +589,7 @@ def test_all_outputs_tell_the_same(baseline: Path, tmp_path: Path) -> None:
     assert counted == sum(j.verdict == "regressed" for j in verdict.judgements)
     torn = [msgspec.structs.replace(c, reason="\x00\x1b[1m") for c in verdict.missing]
     again = ET.fromstring(views.junit(msgspec.structs.replace(verdict, missing=torn)))
-    assert again.tag == tree.tag
+    assert len(list(again.iter("testcase"))) == len(list(tree.iter("testcase")))
     text = views.summary(verdict)
     assert all(f"| {name} |" in text for name in regressed)
     lines = views.workflow_commands(verdict)

@@ -126,9 +126,10 @@ def _demand_values(arguments: list[str]) -> None:
     """Raises XharnessError for an empty argument: `--tasks "$TASKS"` without that variable would
     mean all tasks, and `--data "$DATA"` the bundled sample."""
     for before, argument in zip(["xharness", *arguments], arguments, strict=False):
-        if not argument or (argument.startswith("--") and argument.endswith("=")):
+        option, equals, value = argument.partition("=")
+        if not argument or (option.startswith("--") and equals and not value):
             raise XharnessError(
-                f"an empty argument follows {argument.rstrip('=') or before!r}; is a variable not "
+                f"an empty argument follows {option or before!r}; is a variable not "
                 "set? Who wants the default leaves the option out"
             )
 

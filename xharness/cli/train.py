@@ -23,6 +23,7 @@ def command(dry_run: bool, **options: Any) -> None:
     from xharness.cli.progress import reporting
     from xharness.runner.context import prepare
     from xharness.runner.costs import costs
+    from xharness.runner.plan import counted
     from xharness.runner.run import train
 
     request, registry, catalogue = open_request(train="missing", checkpoints="trained", **options)
@@ -38,7 +39,5 @@ def command(dry_run: bool, **options: Any) -> None:
         raise XharnessError("there is nothing to train for: the plan has no cell that can be run")
     with reporting(registry, plan):
         count = train(plan, registry)
-    phases = "phase" if count == 1 else "phases"
-    click.echo(
-        f"trained {count} {phases}" if count else "nothing to train: every checkpoint exists"
-    )
+    done = f"trained {counted(count, 'phase')}"
+    click.echo(done if count else "nothing to train: every checkpoint exists")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from xharness.cards import Catalogue, ModelCard, Recipe, Sizes
 from xharness.plugins.roles import Context, Passes, Phase
-from xharness.runner.plan import Plan
+from xharness.runner.plan import Plan, counted
 
 FLOAT = 4  # bytes; weights, gradients and AdamW's two moments are kept in fp32
 # Bytes that a layer keeps for going back, by token and unit of width, in 16 bits and without the
@@ -61,7 +61,7 @@ def costs(plan: Plan, catalogue: Catalogue) -> str:
         if not phases:
             continue
         whole = total(phase_cost(phase, context) for phase, context in phases.values())
-        count = f"{len(phases)} phase{'s' if len(phases) != 1 else ''}"
+        count = counted(len(phases), "phase")
         lines.append(f"{model}: {count}, as much as {whole.plain_steps:,.0f} plain steps")
     for card, context in {job.card.backbone: (job.card, job.context) for job in plan.jobs}.values():
         if card.backbone and _repository(card) not in known:

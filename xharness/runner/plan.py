@@ -7,7 +7,7 @@ there, and which split stands in, decides what can be run.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -157,8 +157,9 @@ class Plan:
         tasks = dict.fromkeys(job.task.name for job in self.jobs)
         data = NOT_BENCHMARK if self.on_sample else self.request.data
         lines = [
-            f"{self.suite.name} on {data}: {_number(cells, 'cell')} "
-            f"({', '.join(models)}; {_number(tasks, 'task')}): {len(pending)} to run, {done} done, "
+            f"{self.suite.name} on {data}: {counted(len(cells), 'cell')} "
+            f"({', '.join(models)}; {counted(len(tasks), 'task')}): "
+            f"{len(pending)} to run, {done} done, "
             f"{len(cells) - len(pending) - done} without data"
         ]
         if ready := [job for job in self.jobs if job.bundled and job.pending]:
@@ -179,8 +180,9 @@ class Plan:
         return "\n".join(lines)
 
 
-def _number(things: Collection[object], name: str) -> str:
-    return f"{len(things)} {name}{'s' if len(things) != 1 else ''}"
+def counted(number: int, name: str) -> str:
+    """`1 task`, `2 tasks`"""
+    return f"{number} {name}{'s' if number != 1 else ''}"
 
 
 def select(what: str, patterns: Iterable[str], known: Sequence[str]) -> list[str]:
