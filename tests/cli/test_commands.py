@@ -253,6 +253,18 @@ def theirs(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_check_says_what_was_looked_for_where_nothing_was_found(
+    run: Run, world: World, tmp_path: Path
+) -> None:
+    (tmp_path / "release").mkdir()
+    asked = ("data", "check", "--include", world.cards, "--tasks", "toy-pairs", "--data")
+    code, out, _ = run(*asked, world.release)
+    assert code == 0 and "looked for" not in out
+    code, out, _ = run(*asked, tmp_path / "release")
+    assert code == 0 and "toy-pairs test: 0 of 3 languages, 0 items\n  missing: en de fr\n" in out
+    assert out.count("no file for toy-pairs test") == 1 and "looked for toy-pairs/test-en.tsv" in out
+
+
 def card_of(folder: Path, **checkpoints: object) -> Path:
     path = folder / "theirs.yaml"
     text = "name: theirs\nproducer: pretrained\ndescription: Somebody's.\noptions:\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,25 @@ def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, "xharness-data.yaml", "toy: {test: 'toy/tset-{language}.tsv'}\n")
     with pytest.raises(DataError, match=r"names 'toy/tset-en.tsv'.*toy/test-en.tsv"):
         release(tmp_path).load(card(fallback=None), "test", "en")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("toy: {test: a}\nother: [a\nmore: {", ":3: "),
+        ("toy:\n  test: no\n", ":2: toy.test is the boolean false"),
+        ("toy: a.tsv\n", ":1: toy must be a mapping"),
+        ("- toy\n", ":1: the file must be a mapping"),
+        ("", " is empty"),
+    ],
+)
+def test_a_file_of_choices_that_does_not_read_is_one_line(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    write(tmp_path, "xharness-data.yaml", text)
+    with pytest.raises(DataError, match=re.escape(f"xharness-data.yaml{said}")) as error:
+        release(tmp_path)
+    assert "\n" not in str(error.value)
 
 
 def test_a_wildcard_may_end_a_pattern_and_links_end_the_search(tmp_path: Path) -> None:

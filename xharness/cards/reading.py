@@ -26,7 +26,7 @@ from xharness.errors import CardError, did_you_mean
 
 # libyaml's, where PyYAML was built with it, is some ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-Shape = TypeVar("Shape", bound=msgspec.Struct)
+Shape = TypeVar("Shape")
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -34,7 +34,8 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 def read_strict(path: Path, kind: type[Shape]) -> Shape:
-    """A YAML file as a struct. Raises CardError with all complaints, each with file and line."""
+    """A YAML file as a struct or mapping. Raises CardError with all complaints, each with file and
+    line."""
     return struct(path, compose(path), kind)
 
 
@@ -57,7 +58,7 @@ def compose(path: Path) -> yaml.Node:
 
 
 def struct(path: Path, node: yaml.Node, kind: type[Shape]) -> Shape:
-    """The nodes of a file as a struct. Raises CardError as `read_strict` does."""
+    """The nodes of a file as `read_strict` gives them. Raises CardError as `read_strict` does."""
     check = _Check(path)
     value = check.value(node, kind, "")
     if check.complaints:
@@ -90,8 +91,9 @@ class _Check:
             items = enumerate(node.value)
             return [self.value(item, arguments[0], f"{where}[{i}]") for i, item in items]
         if origin is dict:
-            pairs = self.pairs(node, where, arguments[0])
-            return {key: self.value(item, arguments[1], f"{where}.{key}") for key, _, item in pairs}
+            pairs = self.pairs(node, where or "the file", arguments[0])
+            below = f"{where}." if where else ""
+            return {key: self.value(item, arguments[1], f"{below}{key}") for key, _, item in pairs}
         return self.scalar(node, kind, where)
 
     def struct(

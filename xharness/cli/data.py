@@ -83,6 +83,7 @@ def _summary(rows: list[Row]) -> list[str]:
                 text = note.split(":")[0] if note.startswith("cut") else note
                 said.setdefault(text if row.state == "ok" else row.state, []).append(row.language)
         lines += [f"  {text}: {' '.join(dict.fromkeys(codes))}" for text, codes in said.items()]
-        faults = [row.notes[0] for row in group if row.state in ("broken", "ambiguous")]
+        told = ("broken", "ambiguous") if found else ("broken", "ambiguous", "missing")
+        faults = [row.notes[0] for row in group if row.state in told]
         lines += [f"    {faults[0]}"] if faults else []
     return lines

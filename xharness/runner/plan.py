@@ -75,7 +75,8 @@ class Loaded(NamedTuple):
 @dataclass(frozen=True)
 class Cell:
     """One cell to be. `measured` is what is measured in it, apart from the model, `done` its
-    record when it need not run, `reason` why it can't."""
+    record when it need not run, `reason` why it can't, `outdated` if its result in the folder is
+    from other inputs and will be replaced."""
 
     id: str
     language: str
@@ -84,6 +85,7 @@ class Cell:
     inputs: str
     done: CellRecord | None = None
     reason: str | None = None
+    outdated: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,13 +155,15 @@ class Plan:
         """The plan in a few lines."""
         cells, pending = self.cells, [cell for job in self.jobs for cell in job.pending]
         done = sum(cell.done is not None for cell in cells)
+        outdated = sum(cell.outdated for cell in pending)
+        anew = f" ({outdated} in place of results from other inputs)" if outdated else ""
         models = dict.fromkeys(job.card.name for job in self.jobs)
         tasks = dict.fromkeys(job.task.name for job in self.jobs)
         data = NOT_BENCHMARK if self.on_sample else self.request.data
         lines = [
             f"{self.suite.name} on {data}: {counted(len(cells), 'cell')} "
             f"({', '.join(models)}; {counted(len(tasks), 'task')}): "
-            f"{len(pending)} to run, {done} done, "
+            f"{len(pending)} to run{anew}, {done} done, "
             f"{len(cells) - len(pending) - done} without data"
         ]
         if ready := [job for job in self.jobs if job.bundled and job.pending]:
@@ -358,7 +362,10 @@ def _job(
         inputs = digest(shared | {"data": found.measured, "files": files})
         record = folder.read_cell(identity) if folder else None
         done = record if record and _still_valid(record, inputs, task, folder) else None
-        cells.append(Cell(identity, language, found.data, found.measured, inputs, done))
+        outdated = record is not None and record.status == "ok" and record.inputs != inputs
+        cells.append(
+            Cell(identity, language, found.data, found.measured, inputs, done, outdated=outdated)
+        )
     return Job(card, task, producer, lineage, context, cells, bundle is not None)
 
 

@@ -8,12 +8,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import msgspec
-import yaml
-
-from xharness.cards import Files, TaskCard
+from xharness.cards import Files, TaskCard, read_strict
 from xharness.data.placeholders import fill_in
-from xharness.errors import AmbiguousData, DataError, MissingData
+from xharness.errors import AmbiguousData, CardError, DataError, MissingData
 
 CHOICES_FILE = "xharness-data.yaml"
 STAND_IN = "standin_"
@@ -132,9 +129,9 @@ def _read_choices(root: Path) -> dict[str, dict[str, str]]:
     if not path.is_file():
         return {}
     try:
-        return msgspec.convert(yaml.safe_load(path.read_text("utf-8")), dict[str, dict[str, str]])
-    except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise DataError(f"{path}: expected task: {{split: pattern}}; {error}") from error
+        return read_strict(path, dict[str, dict[str, str]])
+    except CardError as error:
+        raise DataError(f"{error}. Expected is task: {{split: pattern}}.") from error
 
 
 def _numbered(pattern: str) -> list[str]:
