@@ -266,6 +266,12 @@ def test_a_check_says_what_was_looked_for_where_nothing_was_found(
     assert "toy-pairs test: 0 of 3 languages, 0 items\n  missing: en de fr\n" in out
     assert out.count("no file for toy-pairs test") == 1
     assert "looked for toy-pairs/test-en.tsv" in out
+    broken = tmp_path / "release/toy-pairs/test-fr.tsv"
+    broken.parent.mkdir()
+    broken.write_text("one column\n")
+    code, out, _ = run(*asked, tmp_path / "release")
+    assert code == 1
+    assert f"  missing: en de\n  broken: fr\n    {broken}" in out
 
 
 def card_of(folder: Path, **checkpoints: object) -> Path:

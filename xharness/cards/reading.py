@@ -1,5 +1,6 @@
-"""Strict reading of YAML into structs: unknown keys, wrong types and YAML's surprises (a bare `no`
-is the boolean false) are all reported at once, each with file, line and the nearest known key.
+"""Strict reading of YAML into structs and mappings: unknown keys, wrong types and YAML's surprises
+(a bare `no` is the boolean false) are all reported at once, each with file, line and the nearest
+known key.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def compose(path: Path) -> yaml.Node:
 
 
 def struct(path: Path, node: yaml.Node, kind: type[Shape]) -> Shape:
-    """The nodes of a file as `read_strict` gives them. Raises CardError as `read_strict` does."""
+    """As `read_strict`, from the nodes of the file."""
     check = _Check(path)
     value = check.value(node, kind, "")
     if check.complaints:

@@ -83,7 +83,8 @@ def _summary(rows: list[Row]) -> list[str]:
                 text = note.split(":")[0] if note.startswith("cut") else note
                 said.setdefault(text if row.state == "ok" else row.state, []).append(row.language)
         lines += [f"  {text}: {' '.join(dict.fromkeys(codes))}" for text, codes in said.items()]
-        told = ("broken", "ambiguous") if found else ("broken", "ambiguous", "missing")
-        faults = [row.notes[0] for row in group if row.state in told]
-        lines += [f"    {faults[0]}"] if faults else []
+        reasons = [row.notes[0] for row in group if row.state in ("broken", "ambiguous")]
+        if not found:
+            reasons += [row.notes[0] for row in group if row.state == "missing"]
+        lines += [f"    {reasons[0]}"] if reasons else []
     return lines

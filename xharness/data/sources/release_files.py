@@ -131,7 +131,7 @@ def _read_choices(root: Path) -> dict[str, dict[str, str]]:
     try:
         return read_strict(path, dict[str, dict[str, str]])
     except CardError as error:
-        raise DataError(f"{error}. Expected is task: {{split: pattern}}.") from error
+        raise DataError(f"{error} (expected is task: {{split: pattern}})") from error
 
 
 def _numbered(pattern: str) -> list[str]:
