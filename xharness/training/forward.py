@@ -74,7 +74,7 @@ class Forward:
         table = self.network.module.get_input_embeddings()
         ids = torch.arange(table.weight.shape[0], device=table.weight.device)
         with torch.no_grad():  # through the module, since some scale what they look up
-            norms = [table(part).float().norm(dim=-1) for part in ids.split(8192)]
+            norms = [table(part).float().norm(dim=-1) for part in ids.split(1024)]
         return float(torch.cat(norms).mean())
 
     def facts(self) -> dict[str, float]:
