@@ -73,7 +73,8 @@ class Forward:
         it restores anything, so that a resumed training measures the same."""
         table = self.network.module.get_input_embeddings()
         ids = torch.arange(table.weight.shape[0], device=table.weight.device)
-        with torch.no_grad():  # through the module, since some scale what they look up
+        # Through the module, since some scale what they look up; in parts that fit the cache.
+        with torch.no_grad():
             norms = [table(part).float().norm(dim=-1) for part in ids.split(1024)]
         return float(torch.cat(norms).mean())
 
